@@ -1,0 +1,74 @@
+"""Every error that Counterpoint raises on purpose.
+
+    CounterpointError
+      ConfigError        a recipe key or value is wrong
+      UnknownNameError   a robot, task, stream, ... that does not exist (offers the nearest)
+      EmbodimentError    a robot description cannot be used
+      StreamError        samples that break the contract of a stream (NaN, time running backwards)
+      StoreError         a store that is foreign, damaged or of another version
+      IngestError        a source that cannot be read; carries a reason code
+      CheckpointError    a checkpoint that is foreign, damaged or of another version
+      PolicyError        a policy that was asked for what it cannot do
+
+A message says what was expected, what arrived, where, and what to try next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CounterpointError(ValueError):
+    """Base of all errors that a user can act on."""
+
+
+class ConfigError(CounterpointError):
+    """A recipe key or value is wrong; the message starts with its dotted path."""
+
+
+class UnknownNameError(CounterpointError):
+    """A name that does not exist."""
+
+
+class EmbodimentError(CounterpointError):
+    """A robot description that cannot be used."""
+
+
+class StreamError(CounterpointError):
+    """Samples that break the contract of a stream."""
+
+
+class StoreError(CounterpointError):
+    """A store that is foreign, damaged or of another version."""
+
+
+class IngestError(CounterpointError):
+    """A source that cannot be read.
+
+    `reason` is a stable code such as `truncated` or `wrong_magic`, for quarantine lists.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """Keep the message for people and `reason` for programs."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class CheckpointError(CounterpointError):
+    """A checkpoint that is foreign, damaged or of another version."""
+
+
+class PolicyError(CounterpointError):
+    """A policy that was asked for what it cannot do."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownNameError:
+    """Build the error for an unknown name, offering the nearest known ones.
+
+    `kind` is the noun ("robot"), `hint` an optional next step ("see 'counterpoint robots list'").
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names) or 'none'}."
+    return UnknownNameError(f"unknown {kind} {name!r}: {offer}{' ' + hint if hint else ''}")
