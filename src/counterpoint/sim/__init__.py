@@ -1,0 +1,7 @@
+"""MuJoCo worlds: tasks as data, sensors on their own clocks, experts, collection into a store.
+
+    Robot + Task + seed --scene--> model --World--> step(command) -> streams, state, success
+    World --collect--> store of episodes;  World --env--> gymnasium environment
+
+Learning, and judging policies, are left to `train` and `evaluate`.
+"""
