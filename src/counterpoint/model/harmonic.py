@@ -1,0 +1,125 @@
+r"""The harmonic transformer: two streams, one attention, real time.
+
+    sensing   e0 e1 e2 e3 e4 ...      causal in arrival order, encoded once      own weights
+                 \    \     \
+    acting     [s0 ...] [s1 ...]       branches: see what had arrived, and themselves   own weights
+
+Actions are produced by flow matching (Lipman et al. 2023, arXiv 2210.02747) on the straight path
+x_t = (1 - t) noise + t clean. The network predicts the clean chunk; the velocity is
+(clean - x_t) / (1 - t). Knots that will already have been executed when the answer is ready are
+committed: they enter clean, at flow time 1, and carry no loss (arXiv 2512.05964, section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.model.acting import ActingStream
+from counterpoint.model.channels import ChannelEncoder
+from counterpoint.model.config import HarmonicConfig
+from counterpoint.model.sensing import SensingCache, SensingStream
+from counterpoint.model.tensors import TensorBatch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loss:
+    """Mean squared error of the clean chunk, in normalised units."""
+
+    total: Tensor
+    """Scalar: every valid, uncommitted number weighs the same within a robot, every window across robots."""
+    by_embodiment: dict[str, Tensor]
+    """Scalar a robot, detached."""
+
+
+class HarmonicModel(nn.Module):
+    """One policy network for robots of any channels and rates."""
+
+    def __init__(self, config: HarmonicConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = ChannelEncoder(config)
+        self.sensing = SensingStream(config, self.encoder)
+        self.acting = ActingStream(config, self.encoder)
+
+    def sense(self, batch: TensorBatch, cache: SensingCache | None = None) -> SensingCache:
+        """Encode sensing tokens once; with `cache`, only the batch's newer tokens are computed."""
+        result: SensingCache = self.sensing(batch, cache)
+        return result
+
+    def predict(self, batch: TensorBatch, cache: SensingCache, noisy: list[Tensor], flow_time: Tensor) -> list[Tensor]:
+        """Predict clean chunks, a tensor [n, B, K, C] a group; `flow_time` is [W, B, K]."""
+        result: list[Tensor] = self.acting(batch, cache, noisy, flow_time, self.sensing.frequencies)
+        return result
+
+    def loss(self, batch: TensorBatch, generator: torch.Generator) -> Loss:
+        """Flow-matching loss at random flow times; randomness comes from `generator` alone."""
+        cache = self.sense(batch)
+        committed = committed_knots(batch)
+        shape = batch.decision_s.shape
+        flow = torch.rand(shape, generator=generator, device=batch.decision_s.device) ** self.config.flow_time_power
+        flow_time = torch.where(committed, 1.0, flow.unsqueeze(-1).expand_as(committed))
+        noisy = []
+        for acting in batch.acting:
+            noise = torch.randn(acting.values.shape, generator=generator, device=flow.device)
+            t = flow_time[acting.window].unsqueeze(-1)
+            blended = (1 - t) * noise + t * acting.values
+            own = acting.values + self.config.commit_noise * noise
+            noisy.append(torch.where(committed[acting.window].unsqueeze(-1), own, blended))
+        clean = self.predict(batch, cache, noisy, flow_time)
+        total = flow.new_zeros(())
+        by_embodiment: dict[str, Tensor] = {}
+        for acting, guess in zip(batch.acting, clean, strict=True):
+            counted = (acting.valid & ~committed[acting.window]).unsqueeze(-1)
+            squared = torch.where(counted, (guess - acting.values) ** 2, 0.0)
+            mean = squared.sum() / (counted.sum() * guess.shape[-1]).clamp_min(1)
+            total = total + mean * (acting.window.numel() / shape[0])
+            by_embodiment[acting.embodiment] = mean.detach()
+        return Loss(total=total, by_embodiment=by_embodiment)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        batch: TensorBatch,
+        *,
+        steps: int,
+        temperature: float,
+        generator: torch.Generator,
+        cache: SensingCache | None = None,
+    ) -> list[Tensor]:
+        """Draw action chunks, a tensor [n, B, K, C] a group, by `steps` Euler steps from scaled noise.
+
+        `temperature` scales the initial noise: 1 samples the learned distribution, 0 follows its
+        centre. Committed knots are read from the batch and come back unchanged.
+        """
+        cache = self.sense(batch) if cache is None else cache
+        committed = committed_knots(batch)
+        holds = [committed[acting.window].unsqueeze(-1) for acting in batch.acting]
+        x = []
+        for acting, hold in zip(batch.acting, holds, strict=True):
+            noise = torch.randn(acting.values.shape, generator=generator, device=acting.values.device)
+            x.append(torch.where(hold, acting.values, temperature * noise))
+        for step in range(steps):
+            t = step / steps
+            clean = self.predict(batch, cache, x, torch.where(committed, 1.0, t))
+            rate = 1 / (steps - step)  # dt / (1 - t)
+            x = [
+                torch.where(hold, now, now + rate * (end - now)) for hold, now, end in zip(holds, x, clean, strict=True)
+            ]
+        return x
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Split parameters into `hidden` (matrices inside blocks, for Muon) and `other`; every one once."""
+        groups: dict[str, list[nn.Parameter]] = {"hidden": [], "other": []}
+        for name, parameter in self.named_parameters():
+            inside = (".blocks." in name or ".offer." in name) and parameter.ndim == 2
+            groups["hidden" if inside else "other"].append(parameter)
+        assert sum(map(len, groups.values())) == len(list(self.parameters()))
+        return groups
+
+
+def committed_knots(batch: TensorBatch) -> Tensor:
+    """Return bool [W, B, K]: knots at or before the delay, executed before the answer is ready."""
+    return batch.knot_s <= batch.delay_s.unsqueeze(-1) + 1e-6

@@ -1,0 +1,54 @@
+"""Who may see whom, as data: boolean masks that attention reads.
+
+    sensing token i sees sensing token j   iff  j had arrived when i arrived, and is not too old
+    branch at decision s sees sensing j    iff  j had arrived by s, and is not too old
+    branch sees its own acting tokens      and no other branch's
+
+Legend: W windows, S sensing tokens, B branches, P acting tokens a branch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sensing_visibility(
+    capture_s: Tensor,
+    arrival_s: Tensor,
+    lasting: Tensor,
+    context_s: float,
+    *,
+    query_capture_s: Tensor | None = None,
+    query_arrival_s: Tensor | None = None,
+) -> Tensor:
+    """Return bool [W, Q, S]: which sensing keys each sensing query sees; queries default to the keys.
+
+    `lasting` bool [W, S] marks tokens that never grow too old (instructions). A query without any
+    visible key (an empty slot) is never read, so it may see everything.
+    """
+    query_capture = capture_s if query_capture_s is None else query_capture_s
+    query_arrival = arrival_s if query_arrival_s is None else query_arrival_s
+    arrived = arrival_s.unsqueeze(1) <= query_arrival.unsqueeze(2)
+    fresh = capture_s.unsqueeze(1) >= query_capture.unsqueeze(2) - context_s
+    visible = arrived & (fresh | lasting.unsqueeze(1)) & torch.isfinite(arrival_s).unsqueeze(1)
+    return visible | torch.isinf(query_arrival).unsqueeze(2)
+
+
+def branch_visibility(
+    capture_s: Tensor, arrival_s: Tensor, lasting: Tensor, decision_s: Tensor, context_s: float
+) -> Tensor:
+    """Return bool [W, B, S]: which sensing tokens each decision sees."""
+    arrived = arrival_s.unsqueeze(1) <= decision_s.unsqueeze(2)
+    fresh = capture_s.unsqueeze(1) >= decision_s.unsqueeze(2) - context_s
+    return arrived & (fresh | lasting.unsqueeze(1))
+
+
+def joint_visibility(branch_sees: Tensor, tokens_per_branch: int) -> Tensor:
+    """Return bool [W, B * P, S + B * P] for acting queries over sensing keys, then acting keys."""
+    windows, branches, sensing = branch_sees.shape
+    acting = branches * tokens_per_branch
+    own = torch.arange(acting, device=branch_sees.device) // tokens_per_branch
+    same_branch = (own.unsqueeze(0) == own.unsqueeze(1)).expand(windows, acting, acting)
+    to_sensing = branch_sees.unsqueeze(2).expand(windows, branches, tokens_per_branch, sensing)
+    return torch.cat([to_sensing.reshape(windows, acting, sensing), same_branch], dim=2)
