@@ -1,0 +1,7 @@
+"""From episodes to batches: windows, normalisation, order, loading; and back from values to commands.
+
+    EpisodeSource -> WindowSampler (which moments) -> Processor.encode -> pack -> Batch
+    Observation   -> Processor.encode_observation  -> pack -> Batch -> model -> Processor.decode -> ActionChunk
+
+Training and serving run the same encoding code. This package leaves files to `store`, learning to `model`.
+"""
