@@ -8,6 +8,7 @@
       StoreError         a store that is foreign, damaged or of another version
       IngestError        a source that cannot be read; carries a reason code
       CheckpointError    a checkpoint that is foreign, damaged or of another version
+      TrainingError      a run that cannot go on (loss not finite, foreign folder to resume)
       PolicyError        a policy that was asked for what it cannot do
 
 A message says what was expected, what arrived, where, and what to try next.
@@ -57,6 +58,10 @@ class IngestError(CounterpointError):
 
 class CheckpointError(CounterpointError):
     """A checkpoint that is foreign, damaged or of another version."""
+
+
+class TrainingError(CounterpointError):
+    """A run that cannot go on; the last good checkpoint is kept."""
 
 
 class PolicyError(CounterpointError):

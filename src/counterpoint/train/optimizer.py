@@ -48,19 +48,17 @@ class OptimizerConfig:
         """Check ranges."""
         for key in ("matrix_rate", "rate"):
             if not (getattr(self, key) > 0 and math.isfinite(getattr(self, key))):
-                raise ConfigError(f"optimizer.{key}: expected a positive number, got {getattr(self, key)}")
+                raise ConfigError(f"{key}: expected a positive number, got {getattr(self, key)}")
         for key, value in (("momentum", self.momentum), ("betas", self.betas[0]), ("betas", self.betas[1])):
             if not 0 <= value < 1:
-                raise ConfigError(f"optimizer.{key}: expected a value in [0, 1), got {value}")
+                raise ConfigError(f"{key}: expected a value in [0, 1), got {value}")
         for key in ("weight_decay", "gradient_clip"):
             if not getattr(self, key) >= 0:
-                raise ConfigError(f"optimizer.{key}: expected at least 0, got {getattr(self, key)}")
+                raise ConfigError(f"{key}: expected at least 0, got {getattr(self, key)}")
         if not 1 <= self.newton_schulz_steps <= 20:
-            raise ConfigError(f"optimizer.newton_schulz_steps: expected 1 to 20, got {self.newton_schulz_steps}")
+            raise ConfigError(f"newton_schulz_steps: expected 1 to 20, got {self.newton_schulz_steps}")
         if self.update_scale not in ("spectral", "match_adamw"):
-            raise ConfigError(
-                f"optimizer.update_scale: expected 'spectral' or 'match_adamw', got {self.update_scale!r}"
-            )
+            raise ConfigError(f"update_scale: expected 'spectral' or 'match_adamw', got {self.update_scale!r}")
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:

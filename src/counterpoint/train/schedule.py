@@ -31,14 +31,14 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         if self.kind not in ("wsd", "cosine"):
-            raise ConfigError(f"schedule.kind: expected 'wsd' or 'cosine', got {self.kind!r}")
+            raise ConfigError(f"kind: expected 'wsd' or 'cosine', got {self.kind!r}")
         for key in ("warmup_fraction", "decay_fraction", "final_factor"):
             if not 0 <= getattr(self, key) <= 1:
-                raise ConfigError(f"schedule.{key}: expected a value in [0, 1], got {getattr(self, key)}")
+                raise ConfigError(f"{key}: expected a value in [0, 1], got {getattr(self, key)}")
         decay = self.decay_fraction if self.kind == "wsd" else 0.0
         if self.warmup_fraction + decay > 1 or self.warmup_fraction == 1:
             raise ConfigError(
-                f"schedule.warmup_fraction: warm-up {self.warmup_fraction} and decay {decay} must fit into the run "
+                f"warmup_fraction: warm-up {self.warmup_fraction} and decay {decay} must fit into the run "
                 "(sum at most 1, warm-up below 1)"
             )
 
