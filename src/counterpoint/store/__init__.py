@@ -1,0 +1,12 @@
+"""On-disk dataset: writing, reading and checking episodes; specified in `docs/format.md`.
+
+Choosing among episodes is left to `catalog`, turning them into batches to `data`.
+"""
+
+from counterpoint.store.index import Problem
+from counterpoint.store.manifest import EpisodeInfo, FileInfo, StreamInfo
+from counterpoint.store.reader import Store
+from counterpoint.store.video import EncodedVideo
+from counterpoint.store.writer import StoreWriter
+
+__all__ = ["EncodedVideo", "EpisodeInfo", "FileInfo", "Problem", "Store", "StoreWriter", "StreamInfo"]

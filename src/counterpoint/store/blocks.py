@@ -1,0 +1,156 @@
+"""`streams.parquet`: all samples of an episode but the pixels, one file.
+
+A row is a block of at most BLOCK_SAMPLES samples of one stream, so streams of any rate and width
+share one schema and one file (one file instead of one a stream: three times faster to commit).
+
+    stream  capture_ns   arrival_ns   values             texts          pts
+    str     list<int64>  list<int64>  list<float32>      list<str>      list<int64>
+            [samples]    [samples]    [samples*channels] [samples]      [samples], images only
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+BLOCK_SAMPLES = 65_536
+
+Number = TypeVar("Number", np.int64, np.float32)
+
+SCHEMA = pa.schema(
+    [
+        ("stream", pa.string()),
+        ("capture_ns", pa.large_list(pa.int64())),
+        ("arrival_ns", pa.large_list(pa.int64())),
+        ("values", pa.large_list(pa.float32())),
+        ("texts", pa.large_list(pa.large_string())),
+        ("pts", pa.large_list(pa.int64())),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Columns:
+    """Samples of one stream without their description."""
+
+    capture_ns: NDArray[np.int64]
+    arrival_ns: NDArray[np.int64]
+    values: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """Flat [samples * channels], row-major; empty for text and images."""
+    texts: Sequence[str] = ()
+    pts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Presentation times in the video's time base; images only."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Size in memory, about."""
+        arrays = (self.capture_ns, self.arrival_ns, self.values, self.pts)
+        return sum(array.nbytes for array in arrays) + sum(map(len, self.texts))
+
+
+def columns_to_table(streams: Mapping[str, Columns], block_samples: int = BLOCK_SAMPLES) -> pa.Table:
+    """Return `streams` as rows of SCHEMA, cut into blocks; values are laid end to end."""
+    rows: list[tuple[str, Columns]] = []
+    for name, columns in streams.items():
+        rows.extend((name, block) for block in _blocks(columns, block_samples))
+    blocks = [block for _, block in rows]
+    return pa.Table.from_arrays(
+        [
+            pa.array([name for name, _ in rows], pa.string()),
+            _lists([block.capture_ns for block in blocks], pa.int64()),
+            _lists([block.arrival_ns for block in blocks], pa.int64()),
+            _lists([block.values for block in blocks], pa.float32()),
+            pa.array([list(block.texts) for block in blocks], SCHEMA.field("texts").type),
+            _lists([block.pts for block in blocks], pa.int64()),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def table_to_columns(table: pa.Table) -> dict[str, Columns]:
+    """Join the blocks of each stream again; zero-copy where a stream is one block."""
+    parts: dict[str, list[Columns]] = {}
+    for batch in table.to_batches():
+        names = batch.column(0).to_pylist()
+        capture, arrival, pts = (_split(batch.column(i), np.int64) for i in (1, 2, 5))
+        values = _split(batch.column(3), np.float32)
+        texts = batch.column(4)
+        for row, name in enumerate(names):
+            words = texts[row].as_py() if len(texts[row].values) else ()
+            parts.setdefault(name, []).append(
+                Columns(capture_ns=capture[row], arrival_ns=arrival[row], values=values[row], texts=words, pts=pts[row])
+            )
+    return {name: blocks[0] if len(blocks) == 1 else _join(blocks) for name, blocks in parts.items()}
+
+
+def encode_streams(streams: Mapping[str, Columns]) -> bytes:
+    """Return the bytes of `streams.parquet`: zstd, floats byte-stream-split, times as differences."""
+    sink = io.BytesIO()
+    pq.write_table(
+        columns_to_table(streams),
+        sink,
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+        column_encoding={
+            "values.list.element": "BYTE_STREAM_SPLIT",
+            "capture_ns.list.element": "DELTA_BINARY_PACKED",
+            "arrival_ns.list.element": "DELTA_BINARY_PACKED",
+            "pts.list.element": "DELTA_BINARY_PACKED",
+        },
+    )
+    return sink.getvalue()
+
+
+def decode_streams(data: bytes) -> dict[str, Columns]:
+    """Read the bytes of `streams.parquet`; raises pyarrow.ArrowException or OSError where damaged."""
+    table = pq.read_table(pa.BufferReader(data), schema=SCHEMA)
+    return table_to_columns(table)
+
+
+def _blocks(columns: Columns, block_samples: int) -> list[Columns]:
+    count = len(columns.capture_ns)
+    if count <= block_samples:
+        return [columns]
+    width = columns.values.size // count
+    return [
+        Columns(
+            capture_ns=columns.capture_ns[first : first + block_samples],
+            arrival_ns=columns.arrival_ns[first : first + block_samples],
+            values=columns.values[first * width : (first + block_samples) * width],
+            texts=columns.texts[first : first + block_samples],
+            pts=columns.pts[first : first + block_samples],
+        )
+        for first in range(0, count, block_samples)
+    ]
+
+
+def _join(blocks: list[Columns]) -> Columns:
+    return Columns(
+        capture_ns=np.concatenate([block.capture_ns for block in blocks]),
+        arrival_ns=np.concatenate([block.arrival_ns for block in blocks]),
+        values=np.concatenate([block.values for block in blocks]),
+        texts=[text for block in blocks for text in block.texts],
+        pts=np.concatenate([block.pts for block in blocks]),
+    )
+
+
+def _lists(arrays: Sequence[NDArray[np.generic]], kind: pa.DataType) -> pa.LargeListArray:
+    offsets = np.cumsum([0, *(array.size for array in arrays)], dtype=np.int64)
+    flat = np.concatenate(arrays) if arrays else np.empty(0)
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(flat, kind))
+
+
+def _split(lists: pa.LargeListArray, kind: type[Number]) -> list[NDArray[Number]]:
+    offsets = lists.offsets.to_numpy()
+    flat: NDArray[Number] = lists.values.to_numpy(zero_copy_only=True)
+    assert flat.dtype == kind  # the schema says so
+    return [flat[first:last] for first, last in pairwise(offsets)]

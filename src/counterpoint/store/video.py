@@ -1,0 +1,190 @@
+"""Encoded video: frames of a simulation are encoded once, bytes of a log are copied, never re-encoded.
+
+The store never trusts a container's clock: sample k of an image stream has its capture and arrival
+time in `streams.parquet`, and beside them the presentation time (`pts`) of its frame in the file.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from counterpoint.core.embodiment import StreamSpec
+from counterpoint.core.errors import StoreError
+from counterpoint.core.stream import TimeSource
+
+GROUP_OF_PICTURES = 10
+TIME_BASE = Fraction(1, 1000)
+MIN_SIDE = 16
+"""Smallest side given to the encoder; smaller frames are padded and cropped again on reading."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedVideo:
+    """An image stream whose frames are in an mp4 already, to be kept as they are.
+
+    Frame k at or after `start_s` belongs to `capture_ns[k]`. With `start_s` None the whole file is
+    copied byte for byte; else the wanted stretch is cut out at key frames without re-encoding.
+    """
+
+    spec: StreamSpec
+    path: Path
+    capture_ns: NDArray[np.int64]
+    arrival_ns: NDArray[np.int64]
+    time_source: TimeSource = "measured"
+    start_s: float | None = None
+
+
+def encode_frames(frames: NDArray[np.uint8], *, crf: int = 23) -> tuple[bytes, NDArray[np.int64]]:
+    """Encode uint8 [samples, height, width, 3] as H.264 in mp4; return bytes and pts int64 [samples].
+
+    A key frame every GROUP_OF_PICTURES, no B-frames, no extra key frames at scene cuts: any frame is
+    decoded after at most nine others.
+    """
+    sink = io.BytesIO()
+    height, width = frames.shape[1:3]
+    coded = [max(MIN_SIDE, side + side % 2) for side in (height, width)]
+    padding = ((0, coded[0] - height), (0, coded[1] - width), (0, 0))
+    with av.open(sink, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width = coded
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = TIME_BASE
+        stream.codec_context.gop_size = GROUP_OF_PICTURES
+        stream.codec_context.thread_count = 1
+        stream.options = {
+            "preset": "veryfast",
+            "tune": "fastdecode",
+            "crf": str(crf),
+            "bf": "0",
+            "sc_threshold": "0",
+        }
+        for index, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.pad(frame, padding, mode="edge"), format="rgb24")
+            picture.pts, picture.time_base = index * 40, TIME_BASE
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    data = sink.getvalue()
+    return data, list_pts(io.BytesIO(data))
+
+
+def list_pts(source: Path | io.BytesIO) -> NDArray[np.int64]:
+    """Return the pts of all frames in presentation order, without decoding.
+
+    Raises:
+        StoreError: not a readable mp4 with a video stream.
+    """
+    with opened(source) as (container, stream):
+        found = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
+    return np.sort(np.asarray(found, dtype=np.int64))
+
+
+def take_video(video: EncodedVideo) -> tuple[bytes, NDArray[np.int64]]:
+    """Return the mp4 to keep for `video` and the pts of its samples, int64 [samples].
+
+    Raises:
+        StoreError: unreadable, or fewer frames than times.
+    """
+    count = len(video.capture_ns)
+    if video.start_s is None:
+        pts = list_pts(video.path)
+        if len(pts) < count:
+            raise StoreError(f"{video.path}: {len(pts)} frames, expected {count}: the video is shorter than its table")
+        return video.path.read_bytes(), pts[:count]
+    return cut_video(video.path, video.start_s, count)
+
+
+def cut_video(path: Path, start_s: float, count: int) -> tuple[bytes, NDArray[np.int64]]:
+    """Cut `count` frames from `start_s` out of an mp4 by copying packets from the key frame before.
+
+    Returns the new mp4 and the pts of the wanted frames in it; frames between the key frame and the
+    wanted ones stay in the file, unmapped.
+    """
+    sink = io.BytesIO()
+    with opened(path) as (source, stream):
+        all_pts = list_pts(path)
+        base = stream.time_base or TIME_BASE
+        wanted = all_pts[all_pts >= (start_s - _half_frame(all_pts, base)) / base][:count]
+        if len(wanted) < count:
+            raise StoreError(f"{path}: {len(wanted)} frames from {start_s:.3f} s on, expected {count}")
+        source.seek(int(wanted[0]), stream=stream, backward=True)
+        kept = _copy_packets(source, stream, sink, set(wanted.tolist()))
+    ranks = np.searchsorted(np.sort(np.asarray(kept, dtype=np.int64)), wanted)
+    data = sink.getvalue()
+    return data, list_pts(io.BytesIO(data))[ranks]
+
+
+def decode_frames(source: Path, pts: NDArray[np.int64], height: int, width: int) -> NDArray[np.uint8]:
+    """Decode the frames at `pts` (sorted), uint8 [samples, height, width, 3], cropping any padding.
+
+    Raises:
+        StoreError: unreadable, or a frame is missing.
+    """
+    frames = np.empty((len(pts), height, width, 3), np.uint8)
+    if not len(pts):
+        return frames
+    rows = {int(value): row for row, value in enumerate(pts)}
+    with opened(source) as (container, stream):
+        stream.thread_count = 1
+        container.seek(int(pts[0]), stream=stream, backward=True)
+        for picture in container.decode(stream):
+            if picture.pts is None or (row := rows.pop(int(picture.pts), None)) is None:
+                continue
+            frames[row] = picture.to_ndarray(format="rgb24")[:height, :width]
+            if not rows:
+                return frames
+    raise StoreError(f"{source}: {len(rows)} of {len(pts)} frames are missing")
+
+
+def video_size(path: Path) -> tuple[int, int, str]:
+    """Return (height, width, codec name) of an mp4 without decoding; raises StoreError."""
+    with opened(path) as (_, stream):
+        return stream.height, stream.width, stream.codec_context.name
+
+
+@contextmanager
+def opened(source: Path | io.BytesIO) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open an mp4 (no other format, so that no playlist can point elsewhere) and its video stream."""
+    name = source if isinstance(source, Path) else "video"
+    try:
+        target = source if isinstance(source, io.BytesIO) else str(source)
+        with av.open(target, mode="r", format="mp4") as container:
+            if not container.streams.video:
+                raise StoreError(f"{name}: no video stream")
+            yield container, container.streams.video[0]
+    except (av.error.FFmpegError, OSError, EOFError) as error:
+        raise StoreError(f"{name}: not a readable mp4 video ({error})") from error
+
+
+def _half_frame(pts: NDArray[np.int64], base: Fraction) -> float:
+    return float(np.median(np.diff(pts)) * base) / 2 if len(pts) > 1 else 0.0
+
+
+def _copy_packets(source: InputContainer, stream: VideoStream, sink: io.BytesIO, wanted: set[int]) -> list[int]:
+    """Copy packets in decoding order until every wanted pts is there; return the pts copied."""
+    kept: list[int] = []
+    with av.open(sink, "w", format="mp4") as container:
+        copy = container.add_stream_from_template(stream, opaque=True)
+        offset: int | None = None
+        for packet in source.demux(stream):
+            if packet.dts is None or packet.pts is None:
+                continue
+            kept.append(int(packet.pts))
+            wanted.discard(int(packet.pts))
+            offset = int(packet.dts) if offset is None else offset
+            packet.dts, packet.pts = packet.dts - offset, packet.pts - offset
+            packet.stream = copy
+            container.mux(packet)
+            if not wanted:
+                break
+    return kept
