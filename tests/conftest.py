@@ -1,0 +1,37 @@
+"""Settings of every test: one thread each, rendering without a screen, where recordings of real robots are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before numpy, torch or MuJoCo is imported: two workers share two cores, so each keeps to one thread.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+os.environ.setdefault("MUJOCO_GL", "egl")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder that holds pyproject.toml."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder with recordings of real robots; skips where there is none."""
+    default = REPOSITORY.parent / "shared" / "realdata"
+    folder = Path(os.environ.get("COUNTERPOINT_REALDATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no recordings of real robots at {folder}; set COUNTERPOINT_REALDATA to their folder")
+    return folder.resolve()
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests out of the user's robot library."""
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "counterpoint-home"))
