@@ -1,0 +1,46 @@
+"""Body part and side of a joint, guessed from the names that its author chose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from counterpoint.core.embodiment import Part, Side
+
+_PARTS: tuple[tuple[Part, frozenset[str]], ...] = (
+    ("gripper", frozenset({"gripper", "jaw", "knuckle"})),
+    ("hand", frozenset({"hand", "finger", "fingers", "thumb", "index", "middle", "ring", "pinky", "little", "palm"})),
+    ("head", frozenset({"head", "neck"})),
+    ("leg", frozenset({"leg", "hip", "knee", "ankle", "foot", "thigh", "shin", "calf", "toe"})),
+    ("arm", frozenset({"arm", "shoulder", "elbow", "wrist", "forearm", "upperarm", "clavicle"})),
+    ("torso", frozenset({"torso", "waist", "spine", "chest", "abdomen", "lumbar", "trunk"})),
+    ("base", frozenset({"base", "wheel", "caster", "chassis", "steer", "root"})),
+)
+_SIDES: tuple[tuple[Side, frozenset[str]], ...] = (
+    ("left", frozenset({"left", "l", "lh", "lf", "fl", "bl", "rl", "lr"})),
+    ("right", frozenset({"right", "r", "rh", "rf", "fr", "br", "rr"})),
+)
+
+
+def words(name: str) -> tuple[str, ...]:
+    """Split a name at punctuation, digits and capitals: `LFShoulder_pitch2` -> lf, shoulder, pitch."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return tuple(word.lower() for word in re.findall(r"[A-Za-z]+", spaced))
+
+
+def guess_part(names: Sequence[str]) -> Part:
+    """Return the part that the first telling name tells; `names` go from the joint outwards to its ancestors."""
+    for name in names:
+        for part, telling in _PARTS:
+            if not telling.isdisjoint(words(name)):
+                return part
+    return "unknown"
+
+
+def guess_side(names: Sequence[str]) -> Side:
+    """Return the side that the first telling name tells, else `center`."""
+    for name in names:
+        for side, telling in _SIDES:
+            if not telling.isdisjoint(words(name)):
+                return side
+    return "center"
