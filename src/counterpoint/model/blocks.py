@@ -72,5 +72,8 @@ class Offer(nn.Module):
 
 def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
     """Attention of [W, H, Q, D] over [W, H, T, D] where `visible` bool [W, Q, T]; returns [W, H, Q, D]."""
-    bias = torch.zeros(visible.shape, dtype=q.dtype, device=q.device).masked_fill_(~visible, -1e9)
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.unsqueeze(1))
+    keep = q.device.type != "cpu"  # the CPU kernel's backward pass is several times slower in bfloat16
+    with torch.autocast(q.device.type, enabled=keep and torch.is_autocast_enabled(q.device.type)):
+        q, k, v = (q, k, v) if keep else (q.float(), k.float(), v.float())
+        bias = torch.zeros(visible.shape, dtype=q.dtype, device=q.device).masked_fill_(~visible, -1e9)
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.unsqueeze(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from counterpoint.core.errors import ConfigError
 
@@ -41,11 +42,14 @@ class HarmonicConfig:
     """Standard deviation of the noise on committed actions in training: at run time they are the model's own."""
     flow_time_power: float = 1.0
     """Training flow times are u ** power, u uniform: above 1 favours early, noisy times."""
+    training_matmul: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Precision of matrix products in training; `auto` is bfloat16 where the processor multiplies it natively.
+    Weights, residual streams, attention on CPUs and sampling stay float32."""
     text_buckets: int = 4096
     """Hash buckets of the instruction's words and letter groups."""
     patch: int = 16
     """Side of an image patch, pixels."""
-    num_cameras: int = 8
+    num_cameras: int = 16
     """Camera embeddings; camera names hash onto them."""
 
     def __post_init__(self) -> None:

@@ -56,7 +56,6 @@ class HarmonicModel(nn.Module):
 
     def loss(self, batch: TensorBatch, generator: torch.Generator) -> Loss:
         """Flow-matching loss at random flow times; randomness comes from `generator` alone."""
-        cache = self.sense(batch)
         committed = committed_knots(batch)
         shape = batch.decision_s.shape
         flow = torch.rand(shape, generator=generator, device=batch.decision_s.device) ** self.config.flow_time_power
@@ -68,12 +67,14 @@ class HarmonicModel(nn.Module):
             blended = (1 - t) * noise + t * acting.values
             own = acting.values + self.config.commit_noise * noise
             noisy.append(torch.where(committed[acting.window].unsqueeze(-1), own, blended))
-        clean = self.predict(batch, cache, noisy, flow_time)
+        device = flow.device
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=_uses_bfloat16(self.config, device)):
+            clean = self.predict(batch, self.sense(batch), noisy, flow_time)
         total = flow.new_zeros(())
         by_embodiment: dict[str, Tensor] = {}
         for acting, guess in zip(batch.acting, clean, strict=True):
             counted = (acting.valid & ~committed[acting.window]).unsqueeze(-1)
-            squared = torch.where(counted, (guess - acting.values) ** 2, 0.0)
+            squared = torch.where(counted, (guess.float() - acting.values) ** 2, 0.0)
             mean = squared.sum() / (counted.sum() * guess.shape[-1]).clamp_min(1)
             total = total + mean * (acting.window.numel() / shape[0])
             by_embodiment[acting.embodiment] = mean.detach()
@@ -123,3 +124,11 @@ class HarmonicModel(nn.Module):
 def committed_knots(batch: TensorBatch) -> Tensor:
     """Return bool [W, B, K]: knots at or before the delay, executed before the answer is ready."""
     return batch.knot_s <= batch.delay_s.unsqueeze(-1) + 1e-6
+
+
+def _uses_bfloat16(config: HarmonicConfig, device: torch.device) -> bool:
+    if config.training_matmul != "auto":
+        return config.training_matmul == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
