@@ -100,7 +100,8 @@ class WindowConfig:
     @property
     def knot_offset_ns(self) -> Times:
         """Knots after the decision, int64 [knots]."""
-        return np.rint(np.arange(1, self.knots + 1) * (self.knot_s * 1e9)).astype(np.int64)
+        offsets: Times = np.rint(np.arange(1, self.knots + 1) * (self.knot_s * 1e9)).astype(np.int64)
+        return offsets
 
     def serving_times_ns(self, now_ns: int) -> Times:
         """Return when serving selects events: now, and earlier by strides; int64 [n], increasing, last is now."""

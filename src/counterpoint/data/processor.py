@@ -1,0 +1,273 @@
+"""The Processor: from streams to normalised windows, and from normalised values back to commands.
+
+    fit -> statistics a robot
+    training   prepare -> encode_window ... -> pack -> Batch
+    serving    encode_observation          -> pack -> Batch -> model -> decode -> ActionChunk
+
+It is plain data: `to_dict` goes into a checkpoint, `from_dict` takes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.core.batch import Batch
+from counterpoint.core.clock import NS_PER_SECOND
+from counterpoint.core.descriptor import DESCRIPTOR_VERSION
+from counterpoint.core.embodiment import Embodiment
+from counterpoint.core.errors import CheckpointError, ConfigError, PolicyError, UnknownNameError, unknown_name
+from counterpoint.core.policy import ActionChunk, Observation
+from counterpoint.core.stream import Stream
+from counterpoint.data.acting import denormalise, normalise
+from counterpoint.data.encode import encode
+from counterpoint.data.episode import PreparedEpisode, prepare_episode
+from counterpoint.data.fit import fit_robot
+from counterpoint.data.pack import EncodedWindow, pack
+from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
+from counterpoint.data.source import EpisodeSource
+from counterpoint.data.statistics import RobotStatistics, exact_keys, robot_from_dict, robot_to_dict
+from counterpoint.data.windows import WindowConfig
+
+PROCESSOR_VERSION = 1
+
+Float = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Processor:
+    """Encodes and decodes; the same code in training and in serving."""
+
+    config: WindowConfig
+    robots: dict[str, RobotStatistics]
+    """By robot name."""
+
+    @classmethod
+    def fit(
+        cls,
+        sources: Sequence[EpisodeSource],
+        config: WindowConfig | None = None,
+        *,
+        selection: Selection | None = None,
+        num_decisions: int = 4096,
+        max_episodes: int = 256,
+        seed: int = 0,
+    ) -> Processor:
+        """Fit every robot of the sources on its training episodes.
+
+        `num_decisions` random decisions a robot give the acting scale, read from at most
+        `max_episodes` episodes in hash order. The same arguments give the same processor.
+
+        Raises:
+            ConfigError: nothing to fit on. UnknownNameError: an episode lacks a required stream.
+        """
+        window = config or WindowConfig()
+        robots = {
+            name: _fit_one(sources, window, references[:max_episodes], num_decisions, seed)
+            for name, references in select_episodes(sources, selection or Selection()).items()
+        }
+        return cls(config=window, robots=robots)
+
+    def extended(
+        self, sources: Sequence[EpisodeSource], *, selection: Selection | None = None, seed: int = 0
+    ) -> Processor:
+        """Return a processor that also knows the robots of `sources`; known robots keep their statistics."""
+        fitted = Processor.fit(sources, self.config, selection=selection, seed=seed)
+        return replace(self, robots={**fitted.robots, **self.robots})
+
+    def statistics(self, robot: str) -> RobotStatistics:
+        """Return the statistics of a robot; raises UnknownNameError."""
+        if robot not in self.robots:
+            raise unknown_name("robot", robot, self.robots, hint="The processor was not fitted on it: adapt first.")
+        return self.robots[robot]
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens that a window can have, over the fitted robots with the objects seen in the fit."""
+        rows, columns = self.config.image_patches
+        streams = max((len(r.sensing) + 2 * len(r.objects) for r in self.robots.values()), default=0)
+        images = len(self.config.cameras) * rows * columns
+        return self.config.branches * (streams + 1 + images + 1)
+
+    def prepare(self, embodiment: Embodiment, streams: dict[str, Stream]) -> PreparedEpisode:
+        """Prepare an episode once for many windows.
+
+        Raises:
+            UnknownNameError: the robot was not fitted, or there is no proprioception.
+            StreamError: channels are not those of the fit.
+        """
+        return prepare_episode(self.config, self.statistics(embodiment.name), embodiment, streams)
+
+    def encode(
+        self,
+        episode: PreparedEpisode,
+        decision_ns: Int,
+        delay_s: Float,
+        *,
+        rng: np.random.Generator | None = None,
+        targets: bool = True,
+    ) -> EncodedWindow:
+        """Encode one window of a prepared episode.
+
+        Args:
+            episode: from `prepare`.
+            decision_ns: int64 [branches], non-decreasing.
+            delay_s: float32 [branches].
+            rng: draws latency jitter and dropping of past actions; None for neither.
+            targets: whether to read the knots from the recorded commands.
+        """
+        return encode(self.config, episode, decision_ns, delay_s, rng=rng, targets=targets)
+
+    def encode_window(
+        self,
+        embodiment: Embodiment,
+        streams: dict[str, Stream],
+        decision_ns: Int,
+        delay_s: Float,
+        rng: np.random.Generator | None = None,
+        *,
+        targets: bool = True,
+    ) -> EncodedWindow:
+        """Prepare and encode in one call; see `encode`."""
+        return self.encode(self.prepare(embodiment, streams), decision_ns, delay_s, rng=rng, targets=targets)
+
+    def encode_observation(self, observation: Observation) -> EncodedWindow:
+        """Encode the present moment: one decision at `now_ns`, with the history a window would have.
+
+        Committed commands fill the knots that will have passed when the answer is ready.
+
+        Raises:
+            PolicyError: a required stream is missing, or committed commands have other channels.
+            UnknownNameError: the robot was not fitted.
+        """
+        robot = self.statistics(observation.embodiment.name)
+        try:
+            episode = prepare_episode(self.config, robot, observation.embodiment, observation.streams)
+        except UnknownNameError as error:
+            raise PolicyError(f"observation of robot {observation.embodiment.name!r}: {error}") from error
+        delay_s = (observation.ready_ns - observation.now_ns) / NS_PER_SECOND
+        if delay_s < 0:
+            raise PolicyError(f"observation: the answer is wanted {-delay_s} s before the present; check ready_ns")
+        times = self.config.serving_times_ns(observation.now_ns)
+        times = times[times >= int(episode.tracks[episode.proprioception].arrivals.sorted_arrival_ns[0])]
+        if not len(times):
+            raise PolicyError(f"observation of robot {observation.embodiment.name!r}: no proprioception has arrived")
+        window = encode(self.config, episode, times, np.array([delay_s], np.float32), rng=None, targets=False)
+        return self._with_committed(window, observation, robot)
+
+    def pack(self, windows: Sequence[EncodedWindow], *, tokens: int | None = None) -> Batch:
+        """Pack windows into a batch; see `pack.pack`."""
+        return pack(windows, tokens=tokens)
+
+    def decode(
+        self,
+        embodiment: Embodiment,
+        values: Float,
+        base: Float,
+        now_ns: int,
+        start: Float | None = None,
+    ) -> ActionChunk:
+        """Turn normalised knots into commands; inverse of the acting side of encoding.
+
+        Args:
+            embodiment: the robot.
+            values: float32 [knots, channels], normalised.
+            base: float32 [channels], from `EncodedWindow.base`.
+            now_ns: the decision's time.
+            start: float32 [channels], command at `now_ns`, from `EncodedWindow.start`; given, it becomes the
+                chunk's first knot, so that interpolation starts where the robot is.
+
+        Raises:
+            PolicyError: shapes do not fit the robot, or a value is not finite.
+        """
+        acting = self.statistics(embodiment.name).acting
+        if values.shape != acting.scale.shape or base.shape != acting.scale.shape[1:]:
+            raise PolicyError(
+                f"decode for robot {embodiment.name!r}: expected values {acting.scale.shape} and base "
+                f"{acting.scale.shape[1:]}, got {values.shape} and {base.shape}"
+            )
+        commands = denormalise(values, base, acting)
+        time_ns = now_ns + self.config.knot_offset_ns
+        if start is not None:
+            commands = np.concatenate([start[None], commands]).astype(np.float32)
+            time_ns = np.concatenate([[now_ns], time_ns])
+        lower = np.array([channel.lower for channel in embodiment.acting], dtype=np.float32)
+        upper = np.array([channel.upper for channel in embodiment.acting], dtype=np.float32)
+        return ActionChunk(
+            time_ns=time_ns, values=np.clip(commands, lower, upper), channel_names=embodiment.acting_names
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain JSON values that `from_dict` takes."""
+        return {
+            "version": PROCESSOR_VERSION,
+            "descriptor_version": DESCRIPTOR_VERSION,
+            "config": asdict(self.config),
+            "robots": {name: robot_to_dict(robot) for name, robot in sorted(self.robots.items())},
+        }
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, object]) -> Processor:
+        """Rebuild what `to_dict` wrote.
+
+        Raises:
+            CheckpointError: another version, an unknown or missing key, or a wrong value.
+        """
+        for key, expected in (("version", PROCESSOR_VERSION), ("descriptor_version", DESCRIPTOR_VERSION)):
+            if raw.get(key) != expected:
+                raise CheckpointError(f"processor.{key}: expected {expected}, got {raw.get(key)!r}; retrain or convert")
+        values = exact_keys(raw, ("version", "descriptor_version", "config", "robots"), "processor")
+        robots = exact_keys(values["robots"], None, "processor.robots")
+        return cls(
+            config=_config_from_dict(values["config"]),
+            robots={name: robot_from_dict(robot, f"processor.robots.{name}") for name, robot in robots.items()},
+        )
+
+    def _with_committed(self, window: EncodedWindow, observation: Observation, robot: RobotStatistics) -> EncodedWindow:
+        """Fill knots up to the delay with what the robot will be doing; without commands it holds its start."""
+        offsets = self.config.knot_offset_ns
+        count = int((offsets <= observation.ready_ns - observation.now_ns).sum())
+        chunk, start = observation.committed, window.start
+        raw = np.broadcast_to(start, (count, start.shape[1]))
+        if chunk is not None:
+            if chunk.channel_names != observation.embodiment.acting_names:
+                raise PolicyError(
+                    f"observation: committed commands have channels {', '.join(chunk.channel_names)}, expected "
+                    f"{', '.join(observation.embodiment.acting_names)}"
+                )
+            start = chunk.at(observation.now_ns)[None]
+            raw = np.array([chunk.at(observation.now_ns + int(offset)) for offset in offsets[:count]])
+            raw = raw.reshape(count, start.shape[1])
+        values = window.values.copy()
+        full = np.zeros_like(values)
+        full[0, :count] = raw
+        values[0, :count] = normalise(full, window.base, robot.acting)[0, :count]
+        return replace(window, values=values, start=start)
+
+
+def _fit_one(
+    sources: Sequence[EpisodeSource],
+    config: WindowConfig,
+    references: tuple[EpisodeReference, ...],
+    num_decisions: int,
+    seed: int,
+) -> RobotStatistics:
+    embodiment = sources[references[0].source].embodiment(references[0].embodiment)
+    episodes = ((r.episode_id, sources[r.source].low(r.episode_id)) for r in references)
+    return fit_robot(
+        config, embodiment, episodes, decisions_per_episode=-(-num_decisions // len(references)), seed=seed
+    )
+
+
+def _config_from_dict(raw: object) -> WindowConfig:
+    values = exact_keys(raw, tuple(f.name for f in fields(WindowConfig)), "processor.config")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        return WindowConfig(**cast(dict[str, float], values))  # type: ignore[arg-type]  # checked by the dataclass
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"processor.config: {error}") from error
