@@ -89,19 +89,23 @@ class HarmonicModel(nn.Module):
         temperature: float,
         generator: torch.Generator,
         cache: SensingCache | None = None,
+        noise: list[Tensor] | None = None,
     ) -> list[Tensor]:
         """Draw action chunks, a tensor [n, B, K, C] a group, by `steps` Euler steps from scaled noise.
 
         `temperature` scales the initial noise: 1 samples the learned distribution, 0 follows its
-        centre. Committed knots are read from the batch and come back unchanged.
+        centre. Committed knots are read from the batch and come back unchanged. `noise`, shaped like the
+        result, replaces what `generator` would draw.
         """
         cache = self.sense(batch) if cache is None else cache
         committed = committed_knots(batch)
         holds = [committed[acting.window].unsqueeze(-1) for acting in batch.acting]
         x = []
-        for acting, hold in zip(batch.acting, holds, strict=True):
-            noise = torch.randn(acting.values.shape, generator=generator, device=acting.values.device)
-            x.append(torch.where(hold, acting.values, temperature * noise))
+        for number, (acting, hold) in enumerate(zip(batch.acting, holds, strict=True)):
+            drawn = (
+                noise[number] if noise else torch.randn(acting.values.shape, generator=generator, device=hold.device)
+            )
+            x.append(torch.where(hold, acting.values, temperature * drawn))
         for step in range(steps):
             t = step / steps
             clean = self.predict(batch, cache, x, torch.where(committed, 1.0, t))

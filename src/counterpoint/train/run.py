@@ -1,0 +1,138 @@
+"""The state of a run: model, optimizer, weight average, progress; how it is saved and restored.
+
+Random numbers are no part of it: they are functions of seed, step and slice.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+
+from counterpoint.core.config import to_dict
+from counterpoint.core.errors import CheckpointError, ConfigError, TrainingError
+from counterpoint.core.records import Json
+from counterpoint.model.harmonic import HarmonicModel
+from counterpoint.policy.checkpoint import (
+    Checkpoint,
+    TrainingState,
+    checkpoint_path,
+    list_checkpoints,
+    load_checkpoint,
+    load_training_state,
+    save_checkpoint,
+)
+from counterpoint.train.config import TrainConfig
+from counterpoint.train.distributed import World
+from counterpoint.train.ema import WeightAverage
+from counterpoint.train.episodes import TrainingData
+from counterpoint.train.optimizer import MuonAdamW, build_optimizer
+
+MAY_CHANGE = (
+    *("out", "steps", "max_seconds", "device", "threads"),
+    *("loader_workers", "log_every", "save_every", "keep", "tensorboard"),
+)
+"""Settings that may differ when a run goes on; any other would make it another run."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """Everything that changes while training."""
+
+    model: HarmonicModel
+    optimizer: MuonAdamW
+    average: WeightAverage
+    step: int = 0
+    """Optimizer steps done."""
+    elapsed_s: float = 0.0
+    """Seconds spent in the loop, over all sittings."""
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return averaged parameters and the model's buffers, by name."""
+        return {**self.model.state_dict(), **self.average.weights}
+
+
+def start_run(config: TrainConfig, world: World) -> Run:
+    """Return a run at step 0; initial weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = HarmonicModel(config.model)
+    model.to(world.device)
+    world.same_weights([*model.parameters(), *model.buffers()])
+    return Run(
+        model=model,
+        optimizer=build_optimizer(model, model.parameter_groups(), config.optimizer),
+        average=WeightAverage(model, config.ema_decay),
+    )
+
+
+def save_run(run: Run, config: TrainConfig, data: TrainingData, metrics: dict[str, Json]) -> None:
+    """Write a checkpoint of the present step and remove all but the newest `config.keep`."""
+    training: dict[str, Json] = {
+        "step": run.step,
+        "elapsed_s": run.elapsed_s,
+        "config": to_dict(config),
+        "data": data.describe(),
+        "metrics": metrics,
+    }
+    checkpoint = Checkpoint(
+        model=config.model,
+        weights=run.weights(),
+        processor=data.processor,
+        embodiments=data.embodiments,
+        training=training,
+    )
+    state = TrainingState(weights=dict(run.model.named_parameters()), optimizer=run.optimizer.state_dict())
+    save_checkpoint(checkpoint_path(config.out, run.step), checkpoint, state)
+    for old in list_checkpoints(config.out)[: -config.keep]:
+        shutil.rmtree(old)
+
+
+def find_saved(config: TrainConfig, *, resume: bool) -> Checkpoint | None:
+    """Return the newest checkpoint of `config.out` to go on from, None to begin.
+
+    Raises:
+        TrainingError: the folder holds a run but resuming was not asked for.
+        ConfigError: the saved run has other settings than `config`.
+    """
+    if not list_checkpoints(config.out):
+        return None
+    if not resume:
+        raise TrainingError(
+            f"{config.out}: holds a run already ({list_checkpoints(config.out)[-1].name}); give --resume to go on with "
+            "it, or another --out"
+        )
+    saved = load_checkpoint(config.out)
+    before, now = _flat(saved.training.get("config"), ""), _flat(to_dict(config), "")
+    for path in sorted(before.keys() | now.keys()):
+        if path.split(".")[0] not in MAY_CHANGE and before.get(path) != now.get(path):
+            raise ConfigError(
+                f"{path}: the run in {config.out} has {before.get(path)!r}, this configuration {now.get(path)!r}; "
+                "resume with the same settings, or start another run with another --out"
+            )
+    return saved
+
+
+def restore_run(run: Run, config: TrainConfig, saved: Checkpoint) -> None:
+    """Bring `run` to where the checkpoint `saved` of `config.out` was; raises CheckpointError."""
+    state = load_training_state(config.out)
+    parameters = dict(run.model.named_parameters())
+    buffers = {name: saved.weights[name] for name, _ in run.model.named_buffers() if name in saved.weights}
+    if parameters.keys() != state.weights.keys():
+        raise CheckpointError(f"{config.out}: training_state/weights.safetensors holds other parameters than the model")
+    run.model.load_state_dict({**state.weights, **buffers}, strict=False)
+    run.average.load(saved.weights)
+    run.optimizer.load_state_dict(state.optimizer)
+    run.step = int(cast(int, saved.training["step"]))
+    run.elapsed_s = float(cast(float, saved.training["elapsed_s"]))
+
+
+def _flat(value: Json, path: str) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        return {path: value}
+    flat: dict[str, Json] = {} if value else {path: None}
+    for key, item in value.items():
+        flat |= _flat(item, f"{path}.{key}" if path else key)
+    return flat

@@ -1,0 +1,78 @@
+"""One optimizer step: gradients of this process's slices, averaged over all slices, then the update."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from counterpoint.core.batch import Batch
+from counterpoint.core.errors import TrainingError
+from counterpoint.core.seeding import stable_hash
+from counterpoint.model.tensors import to_tensors
+from counterpoint.train.config import TrainConfig
+from counterpoint.train.distributed import World
+from counterpoint.train.meter import StepReport, count_tokens
+from counterpoint.train.run import Run
+
+
+@dataclass(kw_only=True)
+class _Totals:
+    """Sums over this process's slices."""
+
+    loss: float = 0.0
+    tokens: int = 0
+    experience_s: float = 0.0
+    wait_s: float = 0.0
+
+
+def train_step(run: Run, config: TrainConfig, world: World, batches: Iterator[Batch], factor: float) -> StepReport:
+    """Make one step of `run` at `factor` times the peak rates; `batches` gives this process's slices.
+
+    Raises:
+        TrainingError: loss or gradient is not finite; the weights are as before the step.
+    """
+    totals, by_embodiment = _Totals(), dict[str, list[float]]()
+    run.optimizer.zero_grad()
+    for piece in world.own_slices(config.slices):
+        asked = time.monotonic()
+        batch = next(batches)
+        totals.wait_s += time.monotonic() - asked
+        noise = torch.Generator(world.device)
+        noise.manual_seed(stable_hash(config.seed, "noise", run.step, piece, bits=63))
+        loss = run.model.loss(to_tensors(batch, world.device), noise)
+        (loss.total / config.slices).backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        totals.loss += float(loss.total.detach()) / config.slices
+        totals.tokens += count_tokens(batch, config.model.knots_per_token)
+        totals.experience_s += batch.experience_s
+        for robot, value in loss.by_embodiment.items():
+            by_embodiment.setdefault(robot, []).append(float(value))
+    mean, tokens, experience_s = world.sum([totals.loss, totals.tokens, totals.experience_s])
+    _check_finite("loss", mean, run, by_embodiment)
+    world.sum_gradients(list(run.model.parameters()))
+    norm = run.optimizer.clip()
+    _check_finite("norm of the gradient", norm, run, by_embodiment)
+    run.optimizer.step(factor)
+    run.average.update(run.step)
+    run.step += 1
+    return StepReport(
+        loss=mean,
+        by_embodiment={robot: sum(values) / len(values) for robot, values in by_embodiment.items()},
+        gradient_norm=norm,
+        rate_factor=factor,
+        tokens=int(tokens),
+        experience_s=experience_s,
+        wait_s=totals.wait_s,
+    )
+
+
+def _check_finite(what: str, value: float, run: Run, by_embodiment: dict[str, list[float]]) -> None:
+    if not math.isfinite(value):
+        robots = ", ".join(f"{robot} {values[-1]:.3g}" for robot, values in by_embodiment.items())
+        raise TrainingError(
+            f"step {run.step}: the {what} is {value} (loss by robot: {robots}); the last checkpoint is kept; try half "
+            "of optimizer.matrix_rate and optimizer.rate, or check the data: counterpoint check STORE"
+        )
