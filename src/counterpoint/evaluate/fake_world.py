@@ -1,4 +1,7 @@
-"""A world of two integrating joints without physics: what closed-loop tests need, and nothing else."""
+"""A world of two integrating joints without physics: the smallest `LiveWorld`.
+
+For tests of policies and of execution strategies.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ class FakeWorld:
     """Joints jump to their command; each measurement arrives 20 ms late; ends after `num_ticks`."""
 
     def __init__(self, num_ticks: int = 40, start: float = 0.5) -> None:
+        """Start with both joints at `start` and one measurement already in."""
         self.num_ticks = num_ticks
         self.commands: list[tuple[int, NDArray[np.float32]]] = []
         self.joints = np.full(2, start, dtype=np.float32)
@@ -33,13 +37,16 @@ class FakeWorld:
 
     @property
     def done(self) -> bool:
+        """Whether `num_ticks` commands were executed."""
         return len(self.commands) >= self.num_ticks
 
     @property
     def success(self) -> bool:
+        """Whether both joints stand at 1 rad."""
         return bool(np.abs(self.joints - 1.0).max() < 1e-3)
 
     def step(self, command: NDArray[np.float32]) -> None:
+        """Record the command and the measurement, then jump."""
         self.commands.append((self.time_ns, command))
         self.measured.append((self.time_ns, self.joints.copy()))
         self.joints = np.asarray(command, dtype=np.float32)
@@ -48,6 +55,7 @@ class FakeWorld:
     def observation(
         self, *, ready_ns: int | None = None, context_s: float = 2.0, committed: ActionChunk | None = None
     ) -> Observation:
+        """Return what has arrived by now."""
         capture = np.asarray([when for when, _ in self.measured], dtype=np.int64)
         stream = vector_stream(
             ROBOT.sensing[0],
