@@ -78,7 +78,7 @@ class Problem:
 
 
 def load_index(root: Path) -> tuple[pa.Table, list[Problem]]:
-    """Return the index of all committed episodes, sorted by folder, and the manifests that cannot be read.
+    """Return the index of all committed episodes, sorted by id, and the manifests that cannot be read.
 
     Brings the cached index up to date and saves it where the store can be written.
     """
@@ -102,7 +102,7 @@ def load_index(root: Path) -> tuple[pa.Table, list[Problem]]:
                 _read_into(root, parent, folder, rows, problems)
     table = pa.concat_tables(
         [kept, cached.take(pa.array(again, pa.int64())), pa.Table.from_pylist(rows, schema=SCHEMA)]
-    ).sort_by([("parent", "ascending"), ("folder", "ascending")])
+    ).sort_by("episode_id")
     settled = {name: changed for name, changed in now.items() if changed < started_ns - SETTLE_NS}
     for problem in problems:  # look at damaged episodes again next time
         settled.pop(Path(problem.path).parts[1], None)
