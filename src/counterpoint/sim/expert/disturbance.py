@@ -1,0 +1,125 @@
+"""Pushes, nudges and slips that make an expert show how it recovers.
+
+What is recorded stays the expert's own clean command, so the data say what to do off the path too
+(noise injection: Laskey et al. 2017, "DART").
+
+    offset of the servos
+        ^    __
+        |   /  \\        about `rate_hz` of them a second, 0.2-0.5 s long,
+        |__/    \\____   each moving the tool by 2-8 cm if the servo followed it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.core.seeding import generator
+from counterpoint.sim.world import World
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisturbanceConfig:
+    """How often and how hard; rates are per second of world time."""
+
+    push_hz: float = 0.4
+    """Pushes against an arm; 0 switches them off."""
+    push_m: tuple[float, float] = (0.02, 0.08)
+    """Size of a push at the tool, metres."""
+    push_s: tuple[float, float] = (0.2, 0.5)
+    """Length of a push, seconds."""
+    nudge_hz: float = 0.1
+    """Hits against a movable object."""
+    nudge_m_s: tuple[float, float] = (0.1, 0.4)
+    """Horizontal speed that a hit adds, m/s."""
+    slip_hz: float = 0.1
+    """Times the fingers open against the command."""
+    slip_s: tuple[float, float] = (0.1, 0.3)
+    """How long they do."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Bump:
+    """A push or slip under way: offset = peak * sin^2(pi * age / length)."""
+
+    peak: Float
+    start_s: float
+    length_s: float
+
+    def offset(self, time_s: float) -> Float:
+        """Return the offset [acting] at `time_s`."""
+        age = (time_s - self.start_s) / self.length_s
+        return np.asarray(self.peak * np.sin(np.pi * min(max(age, 0.0), 1.0)) ** 2)
+
+
+class Disturber:
+    """Disturbs one world; call `step` once a control period, before `World.step`."""
+
+    def __init__(self, world: World, seed: int, config: DisturbanceConfig | None = None) -> None:
+        """Equal seeds disturb equally."""
+        self.world = world
+        self.config = config or DisturbanceConfig()
+        self._random = generator(seed, "disturbance")
+        self._bumps: list[_Bump] = []
+        names = world.robot.embodiment.acting_names
+        self._arms = [
+            (
+                model_site,
+                np.array([names.index(joint) for joint in arm.joints]),
+                np.array([world.model.joint(joint).dofadr[0] for joint in arm.joints]),
+            )
+            for arm in world.robot.arms
+            for model_site in [world.model.site(arm.tool_site).id]
+        ]
+        self._movable = [slot for slot, placed in enumerate(world.layout.objects) if placed.spec.movable]
+
+    def step(self) -> None:
+        """Begin what begins now, and go on with what is under way."""
+        world, config, period = self.world, self.config, self.world.control_period_s
+        draws = self._random.random(3)
+        if draws[0] < config.push_hz * period:
+            self._bumps.append(self._push())
+        if draws[1] < config.nudge_hz * period and self._movable:
+            slot = self._movable[int(self._random.integers(len(self._movable)))]
+            world.nudge(slot, self._nudge())
+        if draws[2] < config.slip_hz * period:
+            self._bumps += self._slips()
+        now = world.time_s
+        self._bumps = [bump for bump in self._bumps if now < bump.start_s + bump.length_s]
+        if self._bumps:
+            middle = now + 0.5 * period
+            world.shift(np.sum([bump.offset(middle) for bump in self._bumps], axis=0), period)
+
+    def _push(self) -> _Bump:
+        """Return a push of a random arm in a random direction of its joints, scaled to its size at the tool."""
+        world, random = self.world, self._random
+        site, channels, dofs = self._arms[int(random.integers(len(self._arms)))]
+        jacobian = np.zeros((3, world.model.nv))
+        mujoco.mj_jacSite(world.model, world.data, jacobian, None, site)
+        direction = random.standard_normal(len(dofs))
+        size = max(float(np.linalg.norm(jacobian[:, dofs] @ direction)), 1e-3)
+        peak = np.zeros(len(world.robot.embodiment.acting))
+        peak[channels] = np.clip(direction * (random.uniform(*self.config.push_m) / size), -0.4, 0.4)
+        return _Bump(peak=peak, start_s=world.time_s, length_s=float(random.uniform(*self.config.push_s)))
+
+    def _nudge(self) -> Float:
+        """Return a horizontal velocity [3]."""
+        angle = self._random.uniform(-np.pi, np.pi)
+        speed = self._random.uniform(*self.config.nudge_m_s)
+        return np.array([speed * np.cos(angle), speed * np.sin(angle), 0.0])
+
+    def _slips(self) -> list[_Bump]:
+        """Return openings of the fingers of a random arm, if it has any."""
+        random, robot = self._random, self.world.robot
+        gripper = robot.arms[int(random.integers(len(robot.arms)))].gripper
+        if gripper is None:
+            return []
+        peak = np.zeros(len(robot.embodiment.acting))
+        for name, opened, closed in zip(gripper.channels, gripper.open, gripper.closed, strict=True):
+            peak[robot.embodiment.acting_names.index(name)] = opened - closed
+        return [_Bump(peak=peak, start_s=self.world.time_s, length_s=float(random.uniform(*self.config.slip_s)))]

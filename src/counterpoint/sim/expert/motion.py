@@ -1,0 +1,79 @@
+"""Small geometry that the experts share: ramps, funnels and grasps as functions of the state at one instant.
+
+A funnel makes the wanted height a function of the horizontal error, so that coming down, being pushed
+off and coming back need no phases:
+
+    height of the goal
+      hover |          ________
+            |        /
+      grasp |______/            horizontal error
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.sim.task import ArmState, ObjectState, ToolGoal
+
+Float = NDArray[np.float64]
+
+GRASP_RADIUS_M = 0.012
+"""Fingers close when the tool is this near to the grasp point, horizontally and vertically."""
+HOVER_M = 0.1
+"""Height of the funnel over the grasp point."""
+
+
+def ramp(value: float, low: float, high: float) -> float:
+    """Return 0 at or below `low`, 1 at or above `high`, linear between."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def horizontal(vector: Float) -> float:
+    """Return the length of `vector` [3] along x and y, m."""
+    return float(np.hypot(vector[0], vector[1]))
+
+
+def raised(position: Float, height_m: float) -> Float:
+    """Return `position` [3] moved up by `height_m`."""
+    return np.array([position[0], position[1], position[2] + height_m])
+
+
+def is_held(arm: ArmState, thing: ObjectState) -> bool:
+    """Return whether `thing` is between the fingers of `arm`: gripped, and near the tool."""
+    offset = thing.position - arm.position
+    return thing.name in arm.gripping and horizontal(offset) < 0.03 and abs(offset[2]) < 0.04
+
+
+def is_lifted(thing: ObjectState, ground_m: float, clearance_m: float) -> bool:
+    """Return whether the lowest corner of `thing` is `clearance_m` over the ground (base frame height)."""
+    lowest = float(thing.position[2] - np.abs(thing.rotation[2]) @ thing.half_size)
+    return lowest - ground_m >= clearance_m
+
+
+def grasp_goal(arm: ArmState, thing: ObjectState, *, speed_m_s: float = 0.45) -> ToolGoal:
+    """Return the goal of an arm that is to grasp `thing` from above, also while the thing moves.
+
+    Hands closed around nothing open again high up, so a lost thing is simply grasped anew.
+    """
+    offset = thing.position - arm.position
+    error = horizontal(offset)
+    inside = error < GRASP_RADIUS_M and abs(offset[2]) < GRASP_RADIUS_M
+    closing = arm.opening < 0.85 and error < 2 * GRASP_RADIUS_M and abs(offset[2]) < 2 * GRASP_RADIUS_M
+    if inside or (closing and thing.name in arm.touching):
+        return ToolGoal(position=thing.position, opening=0.0, speed_m_s=speed_m_s, velocity=thing.velocity)
+    narrow = ramp(0.9 - arm.opening, 0.0, 0.4)
+    height = HOVER_M * max(ramp(error, 0.006, 0.04), narrow)
+    return ToolGoal(
+        position=raised(thing.position, height), opening=1.0, speed_m_s=speed_m_s, velocity=_level(thing.velocity)
+    )
+
+
+def carry_goal(arm: ArmState, height_m: float, *, speed_m_s: float = 0.4) -> ToolGoal:
+    """Return the goal of an arm that lifts what it holds straight up to a tool height (base frame), m."""
+    return ToolGoal(position=np.array([arm.position[0], arm.position[1], height_m]), opening=0.0, speed_m_s=speed_m_s)
+
+
+def _level(velocity: Float) -> Float:
+    """Return the horizontal part of a velocity [3]."""
+    return np.array([velocity[0], velocity[1], 0.0])

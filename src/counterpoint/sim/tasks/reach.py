@@ -1,0 +1,52 @@
+"""Reach: bring the tool to a still marker; two arms have a marker each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from counterpoint.core.embodiment import Side
+from counterpoint.sim.task import ObjectSpec, Region, Task, ToolGoal, WorldState
+
+RADIUS_M = 0.03
+"""How near the tool must be."""
+
+
+def success(state: WorldState) -> bool:
+    """Return whether every arm's tool is at its marker."""
+    return all(
+        float(np.linalg.norm(arm.position - state.object("target", side).position)) < RADIUS_M
+        for side, arm in state.arms.items()
+    )
+
+
+def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
+    """Head for the marker."""
+    return {side: ToolGoal(position=state.object("target", side).position) for side in state.arms}
+
+
+TASK = Task(
+    name="reach",
+    objects=(
+        ObjectSpec(
+            name="target",
+            shape="sphere",
+            half_size_m=((0.018, 0.022), None, None),
+            movable=False,
+            placing="each_arm",
+            region=Region(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 1.0)),
+        ),
+    ),
+    instructions=(
+        "reach the {colour} marker",
+        "move to the {colour} ball",
+        "bring the tool to the {colour} marker",
+        "go to the {colour} target and stay there",
+        "touch the {colour} ball",
+    ),
+    success=success,
+    expert=expert,
+    time_limit_s=4.0,
+    hold_s=0.5,
+)
