@@ -9,7 +9,7 @@ the same lines. Errors are in the normalised units of `metrics`; intervals come 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -22,7 +22,8 @@ from counterpoint.core.errors import ConfigError, CounterpointError
 from counterpoint.core.policy import ActionChunk, Observation, Policy
 from counterpoint.core.records import Json
 from counterpoint.core.stream import Stream
-from counterpoint.data.source import EpisodeEntry, EpisodeSource
+from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
+from counterpoint.data.source import EpisodeSource
 from counterpoint.evaluate.baselines import BASELINES, hold_command
 from counterpoint.evaluate.metrics import channel_scale, next_action_mse, reverse_kl, squared_error
 from counterpoint.evaluate.statistics import Interval, bootstrap_mean
@@ -41,7 +42,7 @@ class OfflineConfig:
     max_decisions: int = 400
     """At most this many decisions a robot, spread over its episodes."""
     max_episodes: int = 200
-    """At most this many episodes a robot, the first by id."""
+    """At most this many episodes a robot, the first by hash."""
     knot_s: float = 0.05
     """Spacing of the compared knots, seconds; the first is one spacing after the decision."""
     context_s: float = 2.5
@@ -113,28 +114,24 @@ class Decisions:
 
 
 def evaluate_offline(
-    policy: Policy, episodes: Iterable[tuple[EpisodeSource, EpisodeEntry]], config: OfflineConfig
+    policy: Policy, sources: Sequence[EpisodeSource], selection: Selection, config: OfflineConfig
 ) -> list[OfflineResult]:
     """Return one result a robot, in order of name.
 
     Args:
         policy: judged; reset for every sample.
-        episodes: held-out episodes and the sources they lie in.
+        sources: stores, or episodes in memory.
+        selection: the held-out episodes; the same `holdout_fraction` as in training keeps them apart.
         config: which decisions, how many samples.
 
     Raises:
-        CounterpointError: there is no episode, or none long enough for one decision.
+        ConfigError: no episode is left, see `select_episodes`.
+        CounterpointError: no episode of a robot is long enough for one decision.
     """
-    by_robot: dict[str, list[tuple[EpisodeSource, EpisodeEntry]]] = {}
-    for source, entry in episodes:
-        by_robot.setdefault(entry.embodiment, []).append((source, entry))
-    if not by_robot:
-        raise CounterpointError(
-            "evaluate: no held-out episodes; give stores with more episodes, or a larger holdout_fraction in training"
-        )
+    chosen = select_episodes(sources, selection)
     return [
-        evaluate_robot(policy, gather_decisions(chosen, policy.horizon_s, config), config, robot)
-        for robot, chosen in sorted(by_robot.items())
+        evaluate_robot(policy, gather_decisions(sources, references, policy.horizon_s, config), config, robot)
+        for robot, references in sorted(chosen.items())
     ]
 
 
@@ -165,22 +162,22 @@ def evaluate_robot(policy: Policy, decisions: Decisions, config: OfflineConfig, 
 
 
 def gather_decisions(
-    episodes: Sequence[tuple[EpisodeSource, EpisodeEntry]], horizon_s: float, config: OfflineConfig
+    sources: Sequence[EpisodeSource], references: Sequence[EpisodeReference], horizon_s: float, config: OfflineConfig
 ) -> Decisions:
     """Build the observations and targets of one robot's episodes.
 
     Raises:
         CounterpointError: no episode holds a decision with an action after it.
     """
-    chosen = sorted(episodes, key=lambda pair: pair[1].episode_id)[: config.max_episodes]
+    chosen = references[: config.max_episodes]
     knot_s: Float = np.arange(1, round(horizon_s / config.knot_s) + 1, dtype=np.float64) * config.knot_s
-    times = [_decision_times(source.low(entry.episode_id), config) for source, entry in chosen]
+    times = [_decision_times(sources[one.source].low(one.episode_id), config) for one in chosen]
     keep = max(1, -(-sum(map(len, times)) // config.max_decisions))  # every n-th decision of all
     observations: list[Observation] = []
     targets, valids, bases, numbers = [], [], [], []
     offset = 0
-    for number, ((source, entry), when) in enumerate(zip(chosen, times, strict=True)):
-        streams, robot = source.low(entry.episode_id), source.embodiment(entry.embodiment)
+    for number, (one, when) in enumerate(zip(chosen, times, strict=True)):
+        streams, robot = sources[one.source].low(one.episode_id), sources[one.source].embodiment(one.embodiment)
         for now_ns in islice(when, (-offset) % keep, None, keep):
             observation = observe(robot, streams, int(now_ns), config.context_s)
             target, valid = _logged(streams["action"], int(now_ns), knot_s)
@@ -192,7 +189,7 @@ def gather_decisions(
         offset += len(when)
     if not observations:
         raise CounterpointError(
-            f"evaluate: none of the {len(chosen)} held-out episodes of robot {chosen[0][1].embodiment!r} holds a "
+            f"evaluate: none of the {len(chosen)} held-out episodes of robot {chosen[0].embodiment!r} holds a "
             "decision with an action after it; are they shorter than a knot?"
         )
     target, valid = np.stack(targets), np.stack(valids)
@@ -203,7 +200,7 @@ def gather_decisions(
         scale=channel_scale(target - np.stack(bases)[:, None], valid),
         knot_s=knot_s,
         episode=np.asarray(numbers, dtype=np.int64),
-        hours=sum(entry.duration_s for _, entry in chosen) / 3600,
+        hours=sum(one.duration_s for one in chosen) / 3600,
     )
 
 

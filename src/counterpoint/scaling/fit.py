@@ -1,0 +1,251 @@
+"""Fitting a law to runs: Huber on logs, several starts, cluster bootstrap over runs, and refusals.
+
+Methods follow Hoffmann et al. 2022 (approach 3: Huber loss on ln L, quasi-Newton from a grid of
+starts) and Besiroglu et al. 2024 (sum the loss, never average: the average stops the optimiser early).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from counterpoint.core.errors import CounterpointError
+from counterpoint.core.records import Json
+from counterpoint.core.seeding import generator
+from counterpoint.evaluate.statistics import Interval
+from counterpoint.scaling.laws import Law, LawName, from_vector, log_error, parameter_count
+
+Float = NDArray[np.float64]
+
+MIN_AMOUNTS = 4
+"""Least number of different data amounts for a fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One run: trained on `data`, judged by `error`."""
+
+    data: float
+    """Amount of data, in hours or episodes; positive."""
+    error: float
+    """Held-out error; positive."""
+    run: str
+    """Name of the run; the bootstrap draws runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extrapolation:
+    """The largest amount of data, predicted from the smaller ones."""
+
+    data: float
+    predicted: float
+    observed: float
+
+    @property
+    def signed_error(self) -> float:
+        """Predicted over observed, minus 1: positive where the law was too pessimistic."""
+        return self.predicted / self.observed - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fitted law with what is known of its parameters, and what must not be claimed."""
+
+    law: Law
+    delta: float
+    objective: float
+    """Summed Huber loss of ln L."""
+    num_points: int
+    starts_at_optimum: int
+    num_starts: int
+    intervals: dict[str, Interval]
+    """95% percentile intervals of A, alpha (and E) over bootstrapped runs."""
+    extrapolation: Extrapolation | None
+    refusals: tuple[str, ...]
+    """What these points cannot support, in words."""
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return plain JSON."""
+        check = self.extrapolation
+        return {
+            "law": self.law.name,
+            "params": {
+                name: {"value": getattr(self.law, name), "ci95": [*interval.as_list()]}
+                for name, interval in self.intervals.items()
+            },
+            "n_points": self.num_points,
+            "objective_sum": self.objective,
+            "delta": self.delta,
+            "starts_at_optimum": self.starts_at_optimum,
+            "num_starts": self.num_starts,
+            "holdout": None
+            if check is None
+            else {
+                "data": check.data,
+                "predicted": check.predicted,
+                "observed": check.observed,
+                "signed_error": check.signed_error,
+            },
+            "warnings": [*self.refusals],
+        }
+
+
+def fit(
+    points: Sequence[Point], name: LawName = "power", *, delta: float = 1e-3, draws: int = 300, seed: int = 0
+) -> Fit:
+    """Fit a law to `points` and say what they support.
+
+    Args:
+        points: runs at `MIN_AMOUNTS` or more different amounts of data.
+        name: which law.
+        delta: where the Huber loss of ln L turns from square to straight.
+        draws: bootstrap draws.
+        seed: of the bootstrap.
+
+    Raises:
+        CounterpointError: too few amounts, or a value that is not positive and finite (names the run).
+    """
+    _check(points, name)
+    law, objective, at_optimum, num_starts = _best(points, name, delta)
+    intervals = _bootstrap(points, name, delta, law, draws, seed)
+    largest = max(point.data for point in points)
+    smaller = [point for point in points if point.data < largest]
+    extrapolation = None
+    if len({point.data for point in smaller}) > parameter_count(name):
+        before = _best(smaller, name, delta)[0]
+        observed = np.exp(np.mean([np.log(point.error) for point in points if point.data == largest]))
+        predicted = float(before.error(np.asarray(largest)))
+        extrapolation = Extrapolation(data=largest, predicted=predicted, observed=float(observed))
+    return Fit(
+        law=law,
+        delta=delta,
+        objective=objective,
+        num_points=len(points),
+        starts_at_optimum=at_optimum,
+        num_starts=num_starts,
+        intervals=intervals,
+        extrapolation=extrapolation,
+        refusals=_refusals(points, law, intervals, extrapolation),
+    )
+
+
+def _check(points: Sequence[Point], name: LawName) -> None:
+    parameter_count(name)
+    for point in points:
+        if not (0 < point.data < np.inf and 0 < point.error < np.inf):
+            raise CounterpointError(
+                f"run {point.run!r}: expected positive finite data and error, got data {point.data} and error "
+                f"{point.error}; drop the run or look into its record"
+            )
+    amounts = len({point.data for point in points})
+    if amounts < MIN_AMOUNTS:
+        raise CounterpointError(
+            f"law {name!r}: expected runs at {MIN_AMOUNTS} or more amounts of data, got {amounts}; "
+            "train at more amounts"
+        )
+
+
+def _best(points: Sequence[Point], name: LawName, delta: float) -> tuple[Law, float, int, int]:
+    """Return the best law over all starts, its loss, how many starts reach it, and how many there were."""
+    log_data = np.log([point.data for point in points])
+    log_loss = np.log([point.error for point in points])
+    answers = [_descend(start, name, delta, log_data, log_loss) for start in _starts(name, log_data, log_loss)]
+    best = min(answers, key=lambda answer: answer[1])
+    reached = sum(value <= best[1] * (1 + 1e-4) + 1e-12 for _, value in answers)
+    return from_vector(name, best[0]), best[1], reached, len(answers)
+
+
+def _starts(name: LawName, log_data: Float, log_loss: Float) -> list[Float]:
+    starts = []
+    for share in (0.0,) if name == "power" else (0.05, 0.3, 0.6, 0.9):
+        floor = share * np.exp(log_loss.min())
+        log_reducible = np.log(np.exp(log_loss) - floor)
+        slope, offset = np.polyfit(log_data, log_reducible, 1)
+        for alpha in (max(-slope, 0.02), 0.15, 0.5, 1.0):
+            level = offset + slope * log_data.mean()
+            start = [log_data.mean() + level / alpha, np.log(alpha)]
+            starts.append(np.asarray(start if name == "power" else [*start, np.log(floor)]))
+    return starts
+
+
+def _descend(start: Float, name: LawName, delta: float, log_data: Float, log_loss: Float) -> tuple[Float, float]:
+    """Minimise in two passes: a wide Huber first, then `delta` (whose flat sides stall far-off starts)."""
+
+    def objective(vector: Float, width: float) -> tuple[float, Float]:
+        guess, gradient = log_error(name, vector, log_data)
+        residual = guess - log_loss
+        clipped = np.clip(residual, -width, width)
+        value = np.where(np.abs(residual) <= width, residual**2 / 2, width * (np.abs(residual) - width / 2)).sum()
+        return float(value) / width, np.asarray(clipped @ gradient / width)
+
+    bounds = [(-60.0, 60.0), (np.log(1e-3), np.log(5.0)), (-30.0, float(log_loss.min()))][: len(start)]
+    vector = start
+    for width in (1.0, delta, delta):
+        answer = minimize(
+            objective, vector, args=(width,), jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"maxiter": 500, "ftol": 1e-14, "gtol": 1e-10},
+        )  # fmt: skip
+        vector = answer.x
+    return np.asarray(vector), objective(vector, delta)[0] * delta
+
+
+def _bootstrap(
+    points: Sequence[Point], name: LawName, delta: float, law: Law, draws: int, seed: int
+) -> dict[str, Interval]:
+    """Draw runs with replacement and fit again; draws with too few amounts for the law are drawn again."""
+    rng = generator(seed, "scaling.bootstrap")
+    runs = sorted({point.run for point in points})
+    by_run = {run: [point for point in points if point.run == run] for run in runs}
+    seen: dict[str, list[float]] = {key: [] for key in ("A", "alpha", "E")[: parameter_count(name)]}
+    while len(seen["alpha"]) < draws:
+        chosen = [point for index in rng.integers(len(runs), size=len(runs)) for point in by_run[runs[index]]]
+        if len({point.data for point in chosen}) < parameter_count(name):
+            continue
+        redrawn = _refit(chosen, name, delta, law)
+        for key, values in seen.items():
+            values.append(getattr(redrawn, key))
+    intervals = {}
+    for key, values in seen.items():
+        low, high = np.quantile(values, [0.025, 0.975])
+        intervals[key] = Interval(low=float(low), high=float(high))
+    return intervals
+
+
+def _refit(points: Sequence[Point], name: LawName, delta: float, law: Law) -> Law:
+    """Fit again from the law found on all points: one start is enough close by."""
+    start = [np.log(law.A), np.log(law.alpha)]
+    start += [np.log(max(law.E, 1e-12))] if name == "power_floor" else []
+    log_data = np.log([point.data for point in points])
+    log_loss = np.log([point.error for point in points])
+    return from_vector(name, _descend(np.asarray(start), name, delta, log_data, log_loss)[0])
+
+
+def _refusals(
+    points: Sequence[Point], law: Law, intervals: dict[str, Interval], extrapolation: Extrapolation | None
+) -> tuple[str, ...]:
+    """Return what these points do not support, in words (see the module's sources)."""
+    words = []
+    amounts = sorted({point.data for point in points})
+    if law.name == "power":
+        words.append(
+            "Fitted without a floor: the exponent holds within the fitted range and E = 0 is assumed, not found."
+        )
+    elif intervals["E"].low < 0.02 * min(point.error for point in points):
+        words.append("No claim about a floor: the interval of E reaches down to 0.")
+    if intervals["alpha"].low < 0.02:
+        words.append("No law: the exponent's interval holds 0, so these runs do not show that data help.")
+    if extrapolation is None:
+        words.append("Not checked by extrapolation: too few smaller amounts of data to predict the largest.")
+    elif abs(extrapolation.signed_error) > 0.1:
+        words.append(
+            f"The largest amount was missed by {100 * extrapolation.signed_error:+.0f}%: do not forecast with this law."
+        )
+    if amounts[-1] < 10 * amounts[0]:
+        words.append(f"Only {amounts[-1] / amounts[0]:.1f}x between the least and the most data: exponents are loose.")
+    if max(sum(point.data == amount for point in points) for amount in amounts) < 2:
+        words.append("One seed an amount: intervals show scatter about the law, not between seeds.")
+    return tuple(words)
