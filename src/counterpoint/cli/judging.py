@@ -1,0 +1,158 @@
+"""Verbs that judge a policy: `evaluate` on logs, `rollout` in closed loop."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from counterpoint.cli.verb import Reply, Verb, VerbArguments, table
+from counterpoint.core.errors import ConfigError
+from counterpoint.core.records import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateArguments(VerbArguments):
+    """Arguments of `evaluate`."""
+
+    checkpoint: Positional[Path]
+    """Checkpoint or run folder."""
+    data: tuple[Path, ...]
+    """Stores to judge on, one or several."""
+    split: Literal["test", "train", "all"] = "test"
+    """`test`: the episodes that training with the same `holdout_fraction` kept apart."""
+    holdout_fraction: float = 0.1
+    """Share of episodes kept apart; as in training."""
+    max_decisions: int = 400
+    """Decisions judged a robot, at least 1; more is finer and slower."""
+    seed: int = 0
+    """Of the samples drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutArguments(VerbArguments):
+    """Arguments of `rollout`."""
+
+    policy: Positional[str]
+    """Checkpoint or run folder; or `expert`, or a baseline: `hold`, `repeat`, `linear`."""
+    robot: str
+    """One robot, or several with commas between."""
+    task: str
+    """One task, or several with commas between."""
+    delay_ms: str = "0"
+    """Inference delays in milliseconds of world time with commas between, or `measured`."""
+    strategy: Literal["trained_delay", "naive", "synchronous"] = "trained_delay"
+    """What the robot does while the policy thinks."""
+    episodes: int = 20
+    """Episodes a robot, task and delay, at least 1."""
+    seed: int = 0
+    """First world; evaluation worlds never occur in collection."""
+    workers: int = 2
+    """Worker processes, at least 1; `measured` delays are honest with 1 only."""
+    video: Path | None = None
+    """Folder for one video a robot, task and delay; none where left out."""
+
+
+def run_evaluate(arguments: EvaluateArguments) -> Reply:
+    """Compare a checkpoint's actions with the logged ones, beside three simple baselines."""
+    from counterpoint.data.selection import Selection, select_episodes
+    from counterpoint.evaluate.offline import OfflineConfig, evaluate_offline
+    from counterpoint.policy.model_policy import ModelPolicy
+    from counterpoint.store import Store
+
+    policy = ModelPolicy.load(arguments.checkpoint)
+    stores = [Store.open(path) for path in arguments.data]
+    selection = Selection(split=arguments.split, holdout_fraction=arguments.holdout_fraction)
+    chosen = [each for found in select_episodes(stores, selection).values() for each in found]
+    pairs = [(stores[each.source], stores[each.source].info(each.episode_id)) for each in chosen]
+    results = evaluate_offline(policy, pairs, OfflineConfig(max_decisions=arguments.max_decisions, seed=arguments.seed))
+    rows = [
+        (r.robot, r.next_action_mse, *r.mse_ci95.as_list(), r.reverse_kl, *r.baselines.values(), r.decisions)
+        for r in results
+    ]
+    header = ("robot", "next_action_mse", "from", "to", "reverse_kl", *results[0].baselines, "decisions")
+    listed: list[Json] = [result.to_dict() for result in results]
+    note = "errors in per-channel normalised units; from .. to is a 95% interval over episodes"
+    return Reply(data={"results": listed}, text=f"{table(header, rows)}\n{note}")
+
+
+def run_rollout(arguments: RolloutArguments) -> Reply:
+    """Run a policy in worlds whose clock does not wait for it."""
+    from tqdm import tqdm
+
+    from counterpoint.evaluate.closed_loop import ExecutionConfig
+    from counterpoint.evaluate.rollout import RolloutConfig, rollout
+
+    config = RolloutConfig(
+        policy=arguments.policy,
+        robots=split_names(arguments.robot),
+        tasks=split_names(arguments.task),
+        delays_ms=parse_delays(arguments.delay_ms),
+        episodes=arguments.episodes,
+        execution=ExecutionConfig(strategy=arguments.strategy),
+        seed=arguments.seed,
+        workers=arguments.workers,
+        video_dir=arguments.video,
+    )
+    with tqdm(desc="rollout", unit="group", file=sys.stderr) as bar:
+
+        def on_group(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        results = [result.to_dict() for result in rollout(config, on_group)]
+    header = ("robot", "task", "delay ms", "strategy", "episodes", "success", "95% from", "to")
+    rows = []
+    for result in results:
+        interval = result["ci95"]
+        assert isinstance(interval, list)
+        keys = ("robot", "task", "delay_ms", "strategy", "episodes", "success_rate")
+        rows.append((*(result[key] for key in keys), *interval))
+    listed: list[Json] = [*results]
+    return Reply(data={"results": listed}, text=table(header, rows))
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Split names at commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_delays(text: str) -> tuple[float | Literal["measured"], ...]:
+    """Read delays such as `0,100,measured`.
+
+    Raises:
+        ConfigError: something that is neither a number nor `measured`.
+    """
+    delays: list[float | Literal["measured"]] = []
+    for part in split_names(text):
+        if part == "measured":
+            delays.append("measured")
+            continue
+        try:
+            delays.append(float(part))
+        except ValueError:
+            raise ConfigError(
+                f"--delay-ms: expected milliseconds with commas between, or 'measured', got {part!r}"
+            ) from None
+    return tuple(delays)
+
+
+VERBS = (
+    Verb(
+        name="evaluate",
+        summary="Judge a checkpoint on held-out logs: next-action error beside simple baselines.",
+        example="counterpoint evaluate runs/first --data data/ur5e",
+        arguments=EvaluateArguments,
+        run=run_evaluate,
+    ),
+    Verb(
+        name="rollout",
+        summary="Judge a policy in closed loop, under inference delays, with intervals.",
+        example="counterpoint rollout runs/first --robot ur5e --task reach,track --delay-ms 0,100,200 --video videos",
+        arguments=RolloutArguments,
+        run=run_rollout,
+    ),
+)

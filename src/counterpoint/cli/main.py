@@ -1,0 +1,185 @@
+"""Entry point of the command line: find the verb, parse, run, print, choose the exit code.
+
+0 done    1 a check failed    2 bad usage or input    130 interrupted by Ctrl-C
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Collection, Sequence
+
+from counterpoint.cli import collecting, judging, reporting, robots, stores, training
+from counterpoint.cli.verb import AnyVerb, Reply
+from counterpoint.core.errors import CounterpointError, UnknownNameError, unknown_name
+from counterpoint.core.records import Json, finite_json
+
+_ALL: tuple[AnyVerb, ...] = (
+    *reporting.VERBS[:1],
+    *robots.VERBS,
+    *collecting.VERBS,
+    *stores.VERBS,
+    *training.VERBS,
+    *judging.VERBS,
+    *reporting.VERBS[1:],
+)
+VERBS = {verb.name: verb for verb in _ALL}
+EXTRAS = {
+    "av": "store",
+    "gymnasium": "sim",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "mujoco": "sim",
+    "PIL": "report",
+    "pyarrow": "store",
+    "safetensors": "train",
+    "tensorboard": "train",
+    "torch": "train",
+}
+"""Which extra brings a module that may be missing."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `argv` without the program's name."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(overview())
+            return 0 if words else 2
+        if words[0] == "--version":
+            from counterpoint import __version__
+
+            print(f"counterpoint {__version__}")
+            return 0
+        if group := verbs_of(words):
+            print(group)
+            return 0 if words[1:] else 2
+        verb, rest = find_verb(words)
+        return run_verb(verb, rest, as_json=as_json)
+    except UnknownNameError as error:
+        return _fail(error, as_json=as_json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def overview() -> str:
+    """Return the list of verbs."""
+    return "\n".join(
+        [
+            "counterpoint: train and run embodied foundation models",
+            "",
+            "usage: counterpoint VERB [...]      counterpoint VERB --help teaches a verb with an example",
+            "",
+            _listing(VERBS.values()),
+            "",
+            "Every verb takes --json (one object on standard output) and exits with 0 when done, 1 where a check",
+            "fails, 2 on bad usage or input. First steps: counterpoint demo --out demo-out",
+        ]
+    )
+
+
+def verbs_of(words: Sequence[str]) -> str:
+    """Return the list of verbs that share a first word, if only that word (and --help) was given; else nothing."""
+    inner = [verb for name, verb in VERBS.items() if name.startswith(f"{words[0]} ")]
+    is_bare = len(words) == 1 or words[1] in ("-h", "--help")
+    return f"verbs of {words[0]}:\n{_listing(inner)}" if inner and is_bare else ""
+
+
+def _listing(verbs: Collection[AnyVerb]) -> str:
+    width = max(len(verb.name) for verb in verbs)
+    return "\n".join(f"  {verb.name.ljust(width)}  {verb.summary}" for verb in verbs)
+
+
+def find_verb(words: Sequence[str]) -> tuple[AnyVerb, list[str]]:
+    """Split a command line into its verb, of one or two words, and the rest.
+
+    Raises:
+        UnknownNameError: no such verb; offers the nearest.
+    """
+    for count in (2, 1):
+        if (name := " ".join(words[:count])) in VERBS:
+            return VERBS[name], list(words[count:])
+    groups = {name.partition(" ")[0] for name in VERBS if " " in name}
+    if words[0] in groups:
+        inner = [name for name in VERBS if name.startswith(f"{words[0]} ")]
+        raise unknown_name("verb", " ".join(words[:2]), inner, hint=f"({words[0]} has: {', '.join(inner)})")
+    raise unknown_name("verb", words[0], {*VERBS, *groups}, hint="See counterpoint --help.")
+
+
+def run_verb(verb: AnyVerb, words: Sequence[str], *, as_json: bool) -> int:
+    """Parse the words after a verb, run it, print its reply, and return the exit code."""
+    try:
+        arguments, run = verb.prepare(words)
+    except CounterpointError as error:
+        return _fail(error, as_json=as_json)
+    except SystemExit as stop:
+        if stop.code and as_json:
+            _print_json({"error": "bad usage; the message is on standard error"})
+        return 2 if stop.code else 0
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("counterpoint").setLevel(logging.DEBUG if arguments.debug else logging.INFO)
+    try:
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            reply = run()
+    except KeyboardInterrupt:
+        return _interrupted(verb, as_json=as_json)
+    except (CounterpointError, OSError, ModuleNotFoundError) as error:
+        if arguments.debug:
+            traceback.print_exc()
+        return _fail(error, as_json=as_json)
+    _print(reply, as_json=as_json)
+    return 0 if reply.passed else 1
+
+
+def _print(reply: Reply, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(reply.data)
+    else:
+        print(reply.text)
+    sys.stdout.flush()
+
+
+def _print_json(data: dict[str, Json]) -> None:
+    print(json.dumps(finite_json(data), allow_nan=False))
+
+
+def _interrupted(verb: AnyVerb, *, as_json: bool) -> int:
+    print(f"\ninterrupted: {verb.resume}", file=sys.stderr)
+    if as_json:
+        _print_json({"error": "interrupted", "next": verb.resume})
+    return 130
+
+
+def _fail(error: Exception, *, as_json: bool) -> int:
+    """Print one clear line and return the exit code for bad usage or input."""
+    if isinstance(error, BrokenPipeError):
+        raise error
+    message = _message(error)
+    print(f"counterpoint: error: {message}", file=sys.stderr)
+    if as_json:
+        _print_json({"error": message, "kind": type(error).__name__})
+    return 2
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise error  # a broken installation or a bug of ours: show all of it
+        return f"needs the Python package {module!r}; install it with: pip install 'counterpoint[{EXTRAS[module]}]'"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        hint = "; free some space and run it again" if error.errno == errno.ENOSPC else ""
+        return f"{where}{error.strerror or error}{hint}"
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

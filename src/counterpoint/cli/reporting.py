@@ -1,0 +1,65 @@
+"""Verbs that tell the whole story: `demo` and `report`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from counterpoint.cli.verb import Reply, Verb, VerbArguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoArguments(VerbArguments):
+    """Arguments of `demo`."""
+
+    out: Path = Path("demo-out")
+    """Folder for everything the demo makes; the report is report.html in it."""
+    logs: Path | None = None
+    """Folder with recordings of real robots (LeRobot datasets) to train on too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportArguments(VerbArguments):
+    """Arguments of `report`."""
+
+    run: Positional[Path]
+    """Run folder, as written by `demo` or `train`."""
+    out: Path | None = None
+    """File to write; report.html in the run folder where left out."""
+
+
+def run_demo(arguments: DemoArguments) -> Reply:
+    """Go the whole way: collect, ingest, train, evaluate, roll out, fit a law, report."""
+    from counterpoint.demo import run_demo as demo
+
+    result = demo(arguments.out, logs=arguments.logs)
+    return Reply(data=result.to_dict(), text=f"done; open {result.report}")
+
+
+def run_report(arguments: ReportArguments) -> Reply:
+    """Write one self-contained HTML file."""
+    from counterpoint.report import write_report
+
+    path = write_report(arguments.run, arguments.out)
+    return Reply(data={"report": str(path)}, text=f"wrote {path}")
+
+
+VERBS = (
+    Verb(
+        name="demo",
+        summary="The whole way in ten minutes: collect, train, evaluate, roll out, report.",
+        example="counterpoint demo --out demo-out --logs recordings",
+        arguments=DemoArguments,
+        run=run_demo,
+        resume="run the same command again; stages that are done are not repeated.",
+    ),
+    Verb(
+        name="report",
+        summary="Write a run as one self-contained HTML file with figures and tables.",
+        example="counterpoint report demo-out",
+        arguments=ReportArguments,
+        run=run_report,
+    ),
+)

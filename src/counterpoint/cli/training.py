@@ -1,0 +1,65 @@
+"""The verb that learns: `train RECIPE [--dotted.override VALUE]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tyro.conf import Positional
+
+from counterpoint.cli.verb import OverridableArguments, Reply, Verb, table
+from counterpoint.core.config import apply_overrides, settings, to_dict
+from counterpoint.core.errors import unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainArguments(OverridableArguments):
+    """Arguments of `train`."""
+
+    recipe: Positional[str]
+    """A recipe; `counterpoint train list` names them. Any setting of it can be overridden by its dotted path."""
+    resume: bool = False
+    """Go on from the newest checkpoint in the run folder."""
+    explain: bool = False
+    """Show every setting with its value and meaning, and do not train."""
+
+
+def run_train(arguments: TrainArguments) -> Reply:
+    """Train by a recipe, or explain it."""
+    from counterpoint.train.recipes import RECIPES
+
+    if arguments.recipe == "list":
+        rows = [(name, (recipe.__doc__ or "").strip().splitlines()[0]) for name, recipe in RECIPES.items()]
+        return Reply(data={"recipes": [name for name, _ in rows]}, text=table(("recipe", "what it is for"), rows))
+    if arguments.recipe not in RECIPES:
+        raise unknown_name("recipe", arguments.recipe, RECIPES)
+    config = apply_overrides(RECIPES[arguments.recipe](), arguments.overrides)
+    if arguments.explain:
+        listed = [(setting.path, setting.value, setting.expects, setting.doc) for setting in settings(config)]
+        return Reply(data={"config": to_dict(config)}, text=table(("setting", "value", "expects", "meaning"), listed))
+    from counterpoint.train.trainer import train
+
+    result = train(config, resume=arguments.resume)
+    state = "finished" if result.is_finished else "stopped; go on with the same command and --resume"
+    text = f"{state} after {result.step} steps, {result.elapsed_s:.0f} s; checkpoint: {result.checkpoint}"
+    return Reply(
+        data={
+            "checkpoint": str(result.checkpoint),
+            "step": result.step,
+            "elapsed_s": result.elapsed_s,
+            "is_finished": result.is_finished,
+            "metrics": result.metrics,
+        },
+        text=text,
+    )
+
+
+VERBS = (
+    Verb(
+        name="train",
+        summary="Train a policy by a recipe; any setting is overridden by its dotted path.",
+        example="counterpoint train small --data.stores data/ur5e --steps 500 --out runs/first",
+        arguments=TrainArguments,
+        run=run_train,
+        resume="run the same command again with --resume to go on from the newest checkpoint.",
+    ),
+)

@@ -1,0 +1,161 @@
+"""What a verb is: its arguments, what it does, what it answers.
+
+    command line --parse--> arguments --run--> Reply --print--> text for people or one JSON object
+
+Verb modules import what is heavy (torch, MuJoCo, pyarrow) inside `run`, so that help is quick and a
+verb asks only for the extras that it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import tyro
+from tyro.conf import Suppress
+
+from counterpoint.core.errors import ConfigError
+from counterpoint.core.records import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbArguments:
+    """Flags that every verb takes."""
+
+    json: bool = False
+    """Print exactly one JSON object on standard output; everything else goes to standard error."""
+    debug: bool = False
+    """Show debug messages, and the traceback of an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverridableArguments(VerbArguments):
+    """Arguments of a verb whose unknown flags are dotted overrides of a configuration."""
+
+    overrides: Suppress[Mapping[str, str]] = field(default_factory=dict)
+    """Gathered from the flags that the verb itself does not know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What a verb answers."""
+
+    data: dict[str, Json]
+    """The object that `--json` prints."""
+    text: str
+    """The same for people."""
+    passed: bool = True
+    """False where a check failed: exit code 1."""
+
+
+Arguments = TypeVar("Arguments", bound=VerbArguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb(Generic[Arguments]):
+    """One verb of the command line."""
+
+    name: str
+    """One or two words, as typed."""
+    summary: str
+    """One line for the list of verbs."""
+    example: str
+    """A command that teaches; shown by `--help`."""
+    arguments: type[Arguments]
+    run: Callable[[Arguments], Reply]
+    resume: str = "nothing is lost; run the same command again."
+    """What to tell after Ctrl-C."""
+
+    def prepare(self, words: Sequence[str]) -> tuple[VerbArguments, Callable[[], Reply]]:
+        """Parse the words after the verb; return the arguments and what to call.
+
+        Raises:
+            ConfigError: an override without a value.
+            SystemExit: bad usage (code 2) or help (code 0), already printed.
+        """
+        takes_overrides = issubclass(self.arguments, OverridableArguments)
+        rest, overrides = split_overrides(self.arguments, words) if takes_overrides else (list(words), {})
+        arguments = tyro.cli(
+            self.arguments,
+            prog=f"counterpoint {self.name}",
+            description=f"{self.summary}\n\nExample:\n  {self.example}",
+            args=rest,
+            config=(
+                tyro.conf.FlagCreatePairsOff,
+                tyro.conf.PositionalMetavarFromFieldName,
+                tyro.conf.DisallowNone,
+            ),
+        )
+        if isinstance(arguments, OverridableArguments):
+            arguments = replace(arguments, overrides=overrides)
+        return arguments, partial(self.run, arguments)
+
+
+class AnyVerb(Protocol):
+    """A verb, whatever its arguments."""
+
+    @property
+    def name(self) -> str:
+        """One or two words, as typed."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for the list of verbs."""
+        ...
+
+    @property
+    def resume(self) -> str:
+        """What to tell after Ctrl-C."""
+        ...
+
+    def prepare(self, words: Sequence[str]) -> tuple[VerbArguments, Callable[[], Reply]]:
+        """Parse the words after the verb; return the arguments and what to call."""
+        ...
+
+
+def split_overrides(arguments: type[VerbArguments], words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Take `--dotted.path VALUE` and `--dotted.path=VALUE` out of a command line.
+
+    Raises:
+        ConfigError: an override without a value.
+    """
+    own = {item.name for item in fields(arguments)} | {"help"}
+    rest: list[str] = []
+    overrides: dict[str, str] = {}
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
+        name, sign, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name.replace("-", "_") in own or not name:
+            rest.append(word)
+            continue
+        if not sign:
+            if not remaining:
+                raise ConfigError(f"{name}: expected a value after --{name}, but the command line ends there")
+            value = remaining.pop(0)
+        overrides[name.replace("-", "_")] = value
+    return rest, overrides
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Lay out rows in columns: numbers to the right, words to the left."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    right = [all(isinstance(row[place], int | float) for row in rows) and bool(rows) for place in range(len(header))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = (v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(header), *map(line, cells)])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
