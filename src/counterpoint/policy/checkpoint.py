@@ -148,9 +148,16 @@ def load_training_state(path: Path | str) -> TrainingState:
     )
 
 
+def model_tensors(model: HarmonicModel) -> dict[str, Tensor]:
+    """Return parameters and saved buffers by name, each tensor once (modules may share them)."""
+    saved = model.state_dict().keys()
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {name: tensor.detach() for name, tensor in named.items() if name in saved}
+
+
 def load_weights(model: HarmonicModel, weights: Mapping[str, Tensor], source: str) -> None:
     """Copy `weights` into `model`; raises CheckpointError unless names and shapes agree."""
-    own = model.state_dict()
+    own = model_tensors(model)
     if different := sorted(own.keys() ^ weights.keys()):
         raise CheckpointError(
             f"{source}: weights do not fit the model in config.json; only one of them has {', '.join(different[:4])}"
@@ -161,7 +168,7 @@ def load_weights(model: HarmonicModel, weights: Mapping[str, Tensor], source: st
                 f"{source}: {name}: expected shape {tuple(tensor.shape)} from config.json, "
                 f"found {tuple(weights[name].shape)}"
             )
-    model.load_state_dict(dict(weights))
+        tensor.copy_(weights[name])
 
 
 def checkpoint_path(run: Path, step: int) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from counterpoint.core.errors import ConfigError
+from counterpoint.data.selection import Selection, Split
 from counterpoint.data.windows import WindowConfig
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.train.optimizer import OptimizerConfig
@@ -22,7 +23,7 @@ class DataConfig:
     robots: tuple[str, ...] = ()
     """Robots to train on; empty means all that the stores hold."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Share of windows a robot gets, relative to the others; robots without an entry weigh 1."""
+    """Share of windows of each robot, relative to the others; empty means in proportion to their hours."""
     holdout_fraction: float = 0.1
     """Share of episodes kept out of training for `evaluate`, chosen by a hash of the episode; in [0, 1)."""
     limit_hours: float | None = None
@@ -41,6 +42,16 @@ class DataConfig:
         for robot, weight in self.weights.items():
             if not 0 <= weight < float("inf"):
                 raise ConfigError(f"weights.{robot}: expected a number from 0 up, got {weight}")
+
+    def selection(self, split: Split = "train") -> Selection:
+        """Return the choice of episodes of a split; `test` is what this run holds out, without limits."""
+        return Selection(
+            split=split,
+            holdout_fraction=self.holdout_fraction,
+            limit_episodes=self.limit_episodes if split == "train" else None,
+            limit_hours=self.limit_hours if split == "train" else None,
+            robots=self.robots,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +83,7 @@ class TrainConfig:
     threads: int = 0
     """Threads of tensor operations a process; 0 leaves the choice to torch."""
     loader_workers: int = 1
-    """Background workers that encode batches; 0 encodes in the training process."""
+    """Background processes a slice that encode batches; 0 encodes in the training process."""
     log_every: int = 20
     """Steps between metric records, at least 1."""
     save_every: int = 500

@@ -66,7 +66,7 @@ class World:
         message = torch.cat([*(gradient.flatten() for gradient in flat), flat[0].new_tensor(present)])
         dist.all_reduce(message)
         sizes = [parameter.numel() for parameter in parameters]
-        *gradients, owners = message.split([*sizes, len(sizes)])
+        *gradients, owners = torch.split(message, [*sizes, len(sizes)])
         for parameter, gradient, owner in zip(parameters, gradients, owners.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter) if owner else None
 

@@ -40,7 +40,7 @@ class StepReport:
 def count_tokens(batch: Batch, knots_per_token: int) -> int:
     """Count real sensing tokens and acting tokens of a batch."""
     sensing = int(np.isfinite(batch.arrival_s).sum())
-    acting = sum(group.values.shape[0] * group.values.shape[1] * group.values.shape[2] for group in batch.acting)
+    acting = sum(group.valid.size for group in batch.acting)
     return sensing + acting // knots_per_token
 
 
@@ -141,4 +141,4 @@ def _scalars(metrics: dict[str, Json]) -> list[tuple[str, float]]:
 def _open_board(config: TrainConfig, step: int) -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and optional
 
-    return SummaryWriter(config.out / "tensorboard", purge_step=step or None)  # type: ignore[no-untyped-call]  # torch
+    return SummaryWriter(config.out / "tensorboard", purge_step=step or None)

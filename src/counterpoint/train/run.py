@@ -12,7 +12,7 @@ from typing import cast
 import torch
 
 from counterpoint.core.config import to_dict
-from counterpoint.core.errors import CheckpointError, ConfigError, TrainingError
+from counterpoint.core.errors import ConfigError, TrainingError
 from counterpoint.core.records import Json
 from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.policy.checkpoint import (
@@ -22,6 +22,8 @@ from counterpoint.policy.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     load_training_state,
+    load_weights,
+    model_tensors,
     save_checkpoint,
 )
 from counterpoint.train.config import TrainConfig
@@ -51,7 +53,7 @@ class Run:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return averaged parameters and the model's buffers, by name."""
-        return {**self.model.state_dict(), **self.average.weights}
+        return {**model_tensors(self.model), **self.average.weights}
 
 
 def start_run(config: TrainConfig, world: World) -> Run:
@@ -118,11 +120,7 @@ def find_saved(config: TrainConfig, *, resume: bool) -> Checkpoint | None:
 def restore_run(run: Run, config: TrainConfig, saved: Checkpoint) -> None:
     """Bring `run` to where the checkpoint `saved` of `config.out` was; raises CheckpointError."""
     state = load_training_state(config.out)
-    parameters = dict(run.model.named_parameters())
-    buffers = {name: saved.weights[name] for name, _ in run.model.named_buffers() if name in saved.weights}
-    if parameters.keys() != state.weights.keys():
-        raise CheckpointError(f"{config.out}: training_state/weights.safetensors holds other parameters than the model")
-    run.model.load_state_dict({**state.weights, **buffers}, strict=False)
+    load_weights(run.model, {**saved.weights, **state.weights}, "training_state/weights.safetensors")
     run.average.load(saved.weights)
     run.optimizer.load_state_dict(state.optimizer)
     run.step = int(cast(int, saved.training["step"]))
