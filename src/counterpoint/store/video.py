@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -84,9 +85,10 @@ def list_pts(source: Path | io.BytesIO) -> NDArray[np.int64]:
     Raises:
         StoreError: not a readable mp4 with a video stream.
     """
-    with opened(source) as (container, stream):
-        found = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
-    return np.sort(np.asarray(found, dtype=np.int64))
+    if isinstance(source, Path) and source.is_file():
+        status = source.stat()
+        return _file_pts(source, status.st_size, status.st_mtime_ns)
+    return _demuxed_pts(source)
 
 
 def take_video(video: EncodedVideo) -> tuple[bytes, NDArray[np.int64]]:
@@ -164,6 +166,34 @@ def opened(source: Path | io.BytesIO) -> Iterator[tuple[InputContainer, VideoStr
             yield container, container.streams.video[0]
     except (av.error.FFmpegError, OSError, EOFError) as error:
         raise StoreError(f"{name}: not a readable mp4 video ({error})") from error
+
+
+@lru_cache(maxsize=16)
+def _file_pts(path: Path, size: int, changed_ns: int) -> NDArray[np.int64]:
+    """Many episodes share one file in LeRobot v3.0; it is listed once."""
+    pts = _demuxed_pts(path)
+    pts.flags.writeable = False
+    return pts
+
+
+def _demuxed_pts(source: Path | io.BytesIO) -> NDArray[np.int64]:
+    with opened(source) as (container, stream):
+        found = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
+    return np.sort(np.asarray(found, dtype=np.int64))
+
+
+def frames_between(path: Path, start_s: float, end_s: float) -> int:
+    """Return how many frames of an mp4 lie in [start_s, end_s), give or take half a frame at the ends.
+
+    Raises:
+        StoreError: not a readable mp4 with a video stream.
+    """
+    pts = list_pts(path)
+    with opened(path) as (_, stream):
+        base = stream.time_base or TIME_BASE
+    half = _half_frame(pts, base)
+    first, last = np.searchsorted(pts, [(start_s - half) / base, (end_s - half) / base])
+    return int(last - first)
 
 
 def _half_frame(pts: NDArray[np.int64], base: Fraction) -> float:

@@ -88,6 +88,10 @@ class StoreWriter:
         if not commit_folder(new_staging(self.root), final, files):
             self._check_same(final, episode.episode_id, content)
 
+    def embodiment_sha256(self, embodiment: Embodiment) -> str:
+        """Return the hash under which the robot's description is kept in a store."""
+        return sha256_hex(canonical_json(embodiment_to_dict(embodiment)))
+
     def _check_same(self, folder: Path, episode_id: str, content: str) -> None:
         try:
             there = manifest_from_bytes((folder / MANIFEST).read_bytes())

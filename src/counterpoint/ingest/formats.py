@@ -1,0 +1,35 @@
+"""The table of log formats: found by content, in this order, never by a file's name.
+
+A format is one row and one module or package with an `open` function; see `ingest.source`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from counterpoint.core.errors import IngestError, unknown_name
+from counterpoint.ingest.lerobot import looks_like_lerobot, open_lerobot
+from counterpoint.ingest.source import LogFormat, LogSource, ReadOptions
+
+FORMATS: dict[str, LogFormat] = {
+    each.name: each for each in (LogFormat(name="lerobot", sniff=looks_like_lerobot, open=open_lerobot),)
+}
+
+
+def open_source(path: Path, options: ReadOptions, name: str | None = None) -> LogSource:
+    """Open `path` with the format called `name`, or with the first that knows its content.
+
+    Raises:
+        IngestError: `missing_file`, `unknown_format`, or the reader's own reasons.
+        UnknownNameError: there is no format of that name.
+    """
+    if name is not None and name not in FORMATS:
+        raise unknown_name("log format", name, FORMATS)
+    if not path.exists():
+        raise IngestError(f"{path}: not there", reason="missing_file")
+    for each in [FORMATS[name]] if name is not None else FORMATS.values():
+        if name is not None or each.sniff(path):
+            return each.open(path, options)
+    raise IngestError(
+        f"{path}: no known log format; known: {', '.join(FORMATS)}. Name one with --format", reason="unknown_format"
+    )

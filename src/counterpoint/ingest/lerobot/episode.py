@@ -1,0 +1,211 @@
+"""From the rows of one LeRobot episode to an Episode; shared by v2.1 and v3.0."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from counterpoint.core.clock import absolute_ns, periodic_ns
+from counterpoint.core.embodiment import StreamSpec
+from counterpoint.core.episode import Episode, Provenance
+from counterpoint.core.errors import IngestError, StoreError
+from counterpoint.core.stream import Stream, text_stream, vector_stream
+from counterpoint.ingest.lerobot.info import Info
+from counterpoint.ingest.lerobot.robot import slug
+from counterpoint.ingest.mapping import RobotMapping
+from counterpoint.ingest.source import Ingested, Labels
+from counterpoint.ingest.tables import matrix, read_columns, scalars
+from counterpoint.store import EncodedVideo
+from counterpoint.store.video import frames_between, list_pts, video_size
+
+MAX_SECONDS = 1e8
+NOMINAL_TOLERANCE_S = 5e-4
+LARGEST_ANGLE = 4 * np.pi
+"""A joint beyond this, in rad, was hardly logged in rad."""
+INSTRUCTION = StreamSpec(name="instruction", kind="text")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """The low-dimensional part of one episode, checked."""
+
+    index: int
+    capture_ns: NDArray[np.int64]
+    values: dict[str, NDArray[np.float32]]
+    """By feature, float32 [rows, width]."""
+    task_index: NDArray[np.int64]
+    success: bool | None
+    irregular: bool
+    """The log's times are not rows at its rate."""
+
+    def content_hash(self, tasks: list[str]) -> str:
+        """Return the SHA-256 of times, values and task texts; the same in v2.1 and v3.0."""
+        digest = hashlib.sha256(json.dumps(tasks).encode())
+        digest.update(self.capture_ns.astype("<i8").tobytes())
+        for name in sorted(self.values):
+            digest.update(name.encode())
+            digest.update(self.values[name].astype("<f4").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPiece:
+    """Where the frames of an episode are; the file may be missing."""
+
+    key: str
+    path: Path
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+def needed_columns(mapping: RobotMapping) -> list[str]:
+    """Return the columns that every episode must have."""
+    return ["timestamp", *(each.feature for each in mapping.features)]
+
+
+OPTIONAL_COLUMNS = ("task_index", "episode_index", "next.success")
+
+
+def read_rows(file: pq.ParquetFile, path: Path, mapping: RobotMapping) -> pa.Table:
+    """Read what an episode needs; raises IngestError."""
+    return read_columns(file, path, needed_columns(mapping), OPTIONAL_COLUMNS)
+
+
+def check_rows(table: pa.Table, index: int, length: int | None, info: Info, mapping: RobotMapping, where: str) -> Rows:
+    """Check one episode's rows and give them types.
+
+    Raises:
+        IngestError: `no_rows`, `length_mismatch`, `time_backwards`, `absurd_time`, or as `tables.matrix`.
+    """
+    if not table.num_rows:
+        raise IngestError(f"{where}: no rows", reason="no_rows")
+    if length is not None and table.num_rows != length:
+        raise IngestError(f"{where}: {table.num_rows} rows, the dataset says {length}", reason="length_mismatch")
+    widths = {feature.name: feature.width for feature in info.features}
+    capture, irregular = _times(scalars(table, "timestamp", where), info.fps, where)
+    names = set(table.column_names)
+    tasks = scalars(table, "task_index", where) if "task_index" in names else np.zeros(table.num_rows)
+    return Rows(
+        index=index,
+        capture_ns=capture,
+        values={each.feature: matrix(table, each.feature, widths[each.feature], where) for each in mapping.features},
+        task_index=tasks.astype(np.int64),
+        success=bool(matrix(table, "next.success", 1, where)[-1, 0]) if "next.success" in names else None,
+        irregular=irregular,
+    )
+
+
+def build_episode(
+    rows: Rows,
+    texts: list[str],
+    videos: list[VideoPiece],
+    info: Info,
+    mapping: RobotMapping,
+    root: Path,
+    labels: Labels,
+) -> Ingested:
+    """Put an episode together; `texts` is one task text a row.
+
+    Raises:
+        IngestError: `empty_file`, `unreadable_video`, `short_video` or `bad_value`.
+    """
+    specs = mapping.specs(info.fps)
+    notes = ["irregular_time"] if rows.irregular else []
+    streams: dict[str, Stream] = {}
+    for each in mapping.features:
+        values = each.convert(rows.values[each.feature])
+        streams[each.stream] = vector_stream(specs[each.stream], rows.capture_ns, values, time_source="nominal")
+        notes += _odd_units(streams[each.stream])
+    streams["instruction"] = _instructions(rows, texts)
+    encoded: dict[str, EncodedVideo] = {}
+    for piece in videos:
+        if not piece.path.is_file():
+            notes.append(f"missing_video:{piece.key}")
+            continue
+        video = _open_video(piece, rows, info)
+        encoded[video.spec.name] = video
+    content = rows.content_hash(texts)
+    name = slug(root.resolve().name) or "lerobot"
+    provenance = Provenance(
+        robot=mapping.robot.name,
+        task=slug(texts[0]),
+        instruction=texts[0],
+        site=labels.site,
+        environment=labels.environment,
+        source=labels.source,
+        operator=labels.operator,
+        licence=labels.licence,
+        origin=f"lerobot-{info.version}:{root.resolve().name}:episode_{rows.index:06d}",
+        content_hash=content,
+        success=rows.success,
+        notes=tuple(notes),
+    )
+    episode = Episode(
+        episode_id=f"{name}-{rows.index:06d}-{content[:12]}",
+        embodiment=mapping.robot,
+        provenance=provenance,
+        streams=streams,
+    )
+    return Ingested(episode=episode, videos=encoded)
+
+
+def _times(timestamp: NDArray[np.float64], fps: float, where: str) -> tuple[NDArray[np.int64], bool]:
+    """Return capture times, exact multiples of 1/fps where the log means that, and whether it does not."""
+    if np.abs(timestamp).max() > MAX_SECONDS:
+        raise IngestError(f"{where}: a timestamp of {np.abs(timestamp).max():g} s", reason="absurd_time")
+    late = np.flatnonzero(np.diff(timestamp) < 0)
+    if late.size:
+        raise IngestError(f"{where}: time runs backwards after row {late[0]}", reason="time_backwards")
+    expected = timestamp[0] + np.arange(len(timestamp)) / fps
+    tolerance = NOMINAL_TOLERANCE_S + 1e-7 * np.abs(timestamp).max()  # float32 in the log
+    if np.abs(timestamp - expected).max() <= tolerance:
+        start = round(float(timestamp[0]) * 1e9) if abs(timestamp[0]) > tolerance else 0
+        return periodic_ns(start, fps, len(timestamp)), False
+    return absolute_ns(timestamp, 0), True
+
+
+def _instructions(rows: Rows, texts: list[str]) -> Stream:
+    changes = [0, *(row for row in range(1, len(texts)) if texts[row] != texts[row - 1])]
+    return text_stream(INSTRUCTION, rows.capture_ns[changes], [texts[row] for row in changes])
+
+
+def _odd_units(stream: Stream) -> list[str]:
+    angles = [column for column, channel in enumerate(stream.spec.channels) if channel.unit == "rad"]
+    values = np.asarray(stream.values, dtype=np.float32)
+    return [f"not_in_rad:{stream.spec.name}"] if angles and np.abs(values[:, angles]).max() > LARGEST_ANGLE else []
+
+
+def _open_video(piece: VideoPiece, rows: Rows, info: Info) -> EncodedVideo:
+    if piece.path.stat().st_size == 0:
+        raise IngestError(f"{piece.path}: empty file, expected mp4", reason="empty_file")
+    try:
+        height, width, _ = video_size(piece.path)
+        if piece.start_s is None or piece.end_s is None:
+            found = len(list_pts(piece.path))
+        else:
+            found = frames_between(piece.path, piece.start_s, piece.end_s)
+    except StoreError as error:
+        raise IngestError(f"video {piece.key!r}: {error}", reason="unreadable_video") from error
+    if found < len(rows.capture_ns):
+        raise IngestError(
+            f"{piece.path}: {found} frames for {len(rows.capture_ns)} rows of episode {rows.index}",
+            reason="short_video",
+        )
+    spec = StreamSpec(
+        name=f"camera/{piece.key.rsplit('.', 1)[-1]}", kind="image", height=height, width=width, rate_hz=info.fps
+    )
+    return EncodedVideo(
+        spec=spec,
+        path=piece.path,
+        capture_ns=rows.capture_ns,
+        arrival_ns=rows.capture_ns,
+        time_source="nominal",
+        start_s=piece.start_s,
+    )

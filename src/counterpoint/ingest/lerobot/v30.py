@@ -1,0 +1,136 @@
+"""LeRobot v3.0: many episodes a Parquet and an mp4; an episode is rows of one and a stretch of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from counterpoint.core.errors import IngestError
+from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
+from counterpoint.ingest.lerobot.info import Info
+from counterpoint.ingest.lerobot.robot import map_robot
+from counterpoint.ingest.mapping import RobotMapping
+from counterpoint.ingest.paths import fill_template, inside
+from counterpoint.ingest.source import Ingested, ReadOptions
+from counterpoint.ingest.tables import open_parquet, read_columns, scalars
+
+PLACE = ("episode_index", "length", "data/chunk_index", "data/file_index")
+PIECE = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
+
+
+class LeRobotV30:
+    """A v3.0 folder opened for reading; see `ingest.source.LogSource`."""
+
+    def __init__(self, path: Path, info: Info, options: ReadOptions) -> None:
+        """Read the metadata; raises IngestError."""
+        self.path = path
+        self.info = info
+        self.mapping: RobotMapping
+        self.mapping, notes = map_robot(info, path, options.robot)
+        self._labels = options.labels
+        self._tasks = _tasks(path)
+        self._episodes = _episodes(path, info)
+        if info.total_episodes is not None and info.total_episodes != len(self._episodes):
+            notes.append("total_episodes_mismatch")
+        self.notes: Sequence[str] = tuple(notes)
+        self._file: tuple[Path, pa.Table] | None = None
+        self._last: tuple[str, Rows] | None = None
+
+    def items(self) -> list[str]:
+        """Return the episodes that `meta/episodes` lists."""
+        return [f"episode_{index:06d}" for index in self._episodes]
+
+    def content_hash(self, item: str) -> str:
+        """Return the hash of times, values and task texts; raises IngestError."""
+        rows = self._rows(item)
+        return rows.content_hash(self._texts(rows))
+
+    def read(self, item: str) -> Ingested:
+        """Read one episode; raises IngestError."""
+        rows = self._rows(item)
+        place = self._episodes[rows.index]
+        videos = [self._piece(key, place) for key in (self.info.videos if self.info.video_path else ())]
+        return build_episode(rows, self._texts(rows), videos, self.info, self.mapping, self.path, self._labels)
+
+    def _piece(self, key: str, place: dict[str, float | str]) -> VideoPiece:
+        chunk, file, start, end = (float(place[f"videos/{key}/{name}"]) for name in PIECE)
+        if not (np.isfinite([chunk, file, start, end]).all() and 0 <= start <= end):
+            return VideoPiece(key=key, path=self.path / "missing")  # an empty place: the episode has no such video
+        fields: dict[str, int | str] = {"video_key": key, "chunk_index": int(chunk), "file_index": int(file)}
+        path = inside(self.path, fill_template(self.info.video_path, fields))
+        return VideoPiece(key=key, path=path, start_s=start, end_s=end)
+
+    def _rows(self, item: str) -> Rows:
+        if self._last is not None and self._last[0] == item:
+            return self._last[1]
+        index = int(item.removeprefix("episode_"))
+        place = self._episodes[index]
+        fields: dict[str, int | str] = {name: int(place[f"data/{name}"]) for name in ("chunk_index", "file_index")}
+        path = inside(self.path, fill_template(self.info.data_path, fields))
+        if self._file is None or self._file[0] != path:
+            self._file = None
+            self._file = path, read_rows(open_parquet(path), path, self.mapping)
+        table = self._file[1]
+        where = f"{path}, episode {index}"
+        if "episode_index" not in table.column_names:
+            raise IngestError(f"{path}: no column 'episode_index'", reason="missing_column")
+        chosen = np.flatnonzero(scalars(table, "episode_index", str(path)) == index)
+        if len(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen):
+            table = table.slice(int(chosen[0]), len(chosen))
+        else:
+            table = table.take(pa.array(chosen))
+        rows = check_rows(table, index, int(place["length"]), self.info, self.mapping, where)
+        self._last = item, rows
+        return rows
+
+    def _texts(self, rows: Rows) -> list[str]:
+        fallback = str(self._episodes[rows.index]["task"])
+        return [self._tasks.get(int(task), fallback) for task in rows.task_index]
+
+
+def _tasks(root: Path) -> dict[int, str]:
+    """Read `meta/tasks.parquet`: the text is the pandas index, in `__index_level_0__` or in `task`."""
+    path = inside(root, "meta/tasks.parquet")
+    if not path.is_file():
+        return {}
+    table = read_columns(open_parquet(path), path, ["task_index"], ["task", "__index_level_0__"])
+    column = next((name for name in ("task", "__index_level_0__") if name in table.column_names), None)
+    if column is None:
+        raise IngestError(f"{path}: no column 'task' nor '__index_level_0__'", reason="missing_column")
+    indices = scalars(table, "task_index", str(path)).astype(np.int64).tolist()
+    return {index: str(text) for index, text in zip(indices, table[column].to_pylist(), strict=True)}
+
+
+def _episodes(root: Path, info: Info) -> dict[int, dict[str, float | str]]:
+    """Read `meta/episodes/*/*.parquet`: where each episode is, by index."""
+    paths = sorted(root.glob("meta/episodes/*/*.parquet"))
+    if not paths:
+        raise IngestError(f"{root / 'meta/episodes'}: no episode table here", reason="missing_file")
+    wanted = [*PLACE, *(f"videos/{key}/{name}" for key in info.videos if info.video_path for name in PIECE)]
+    found: dict[int, dict[str, float | str]] = {}
+    for listed in paths:
+        path = inside(root, str(listed.relative_to(root)))
+        table = read_columns(open_parquet(path), path, PLACE, [*wanted[len(PLACE) :], "tasks"])
+        columns = {name: _numbers(table, name, str(path)) for name in wanted}
+        tasks = table["tasks"].to_pylist() if "tasks" in table.column_names else [None] * table.num_rows
+        for row in range(table.num_rows):
+            place: dict[str, float | str] = {name: column[row] for name, column in columns.items()}
+            index = int(place["episode_index"])
+            if index < 0 or index in found:
+                raise IngestError(f"{path}: episode_index {index} is doubled or no index", reason="bad_episode_index")
+            texts = tasks[row]
+            found[index] = {**place, "task": str(texts[0]) if isinstance(texts, list) and texts else ""}
+    return found
+
+
+def _numbers(table: pa.Table, name: str, where: str) -> list[float]:
+    """Return a column of numbers; where a video's place is empty or absent, NaN."""
+    if name not in table.column_names:
+        return [float("nan")] * table.num_rows
+    if name.startswith("videos/"):
+        column = table[name].to_pylist()
+        return [float(value) if isinstance(value, int | float) else float("nan") for value in column]
+    return scalars(table, name, where).tolist()  # type: ignore[no-any-return]  # float64 gives floats
