@@ -58,17 +58,16 @@ class RolloutArguments(VerbArguments):
 
 def run_evaluate(arguments: EvaluateArguments) -> Reply:
     """Compare a checkpoint's actions with the logged ones, beside three simple baselines."""
-    from counterpoint.data.selection import Selection, select_episodes
+    from counterpoint.data.selection import Selection
     from counterpoint.evaluate.offline import OfflineConfig, evaluate_offline
     from counterpoint.policy.model_policy import ModelPolicy
     from counterpoint.store import Store
 
-    policy = ModelPolicy.load(arguments.checkpoint)
+    policy = ModelPolicy(arguments.checkpoint)
     stores = [Store.open(path) for path in arguments.data]
     selection = Selection(split=arguments.split, holdout_fraction=arguments.holdout_fraction)
-    chosen = [each for found in select_episodes(stores, selection).values() for each in found]
-    pairs = [(stores[each.source], stores[each.source].info(each.episode_id)) for each in chosen]
-    results = evaluate_offline(policy, pairs, OfflineConfig(max_decisions=arguments.max_decisions, seed=arguments.seed))
+    config = OfflineConfig(max_decisions=arguments.max_decisions, seed=arguments.seed)
+    results = evaluate_offline(policy, stores, selection, config)
     rows = [
         (r.robot, r.next_action_mse, *r.mse_ci95.as_list(), r.reverse_kl, *r.baselines.values(), r.decisions)
         for r in results
