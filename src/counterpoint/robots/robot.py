@@ -126,4 +126,4 @@ def set_physics(spec: mujoco.MjSpec) -> None:
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10.0
     spec.option.iterations = 20
-    spec.option.ls_iterations = 10
+    spec.option.ls_iterations = 50  # at 10 the solver stops early in a grasp and throws the object away
