@@ -90,8 +90,8 @@ def train(
         try:
             with open_batches(config, data, world, run.step) as batches:
                 is_finished = _loop(config, world, run, batches, meter, stop, save)
-            meter.flush(run.step, run.elapsed_s)
         finally:
+            meter.flush(run.step, run.elapsed_s)
             meter.close()
 
         # 5. Last checkpoint

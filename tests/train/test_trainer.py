@@ -1,0 +1,157 @@
+"""Training as users see it: it learns, stops and resumes to the same bits, refuses what it cannot do."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from counterpoint.core.errors import CheckpointError, ConfigError, TrainingError
+from counterpoint.core.records import read_records
+from counterpoint.data.source import EpisodeSource
+from counterpoint.policy.checkpoint import list_checkpoints, load_checkpoint, load_training_state
+from counterpoint.train.config import DataConfig, TrainConfig
+from counterpoint.train.optimizer import OptimizerConfig
+from counterpoint.train.trainer import TrainResult, train
+
+Make = Callable[..., TrainConfig]
+Sources = tuple[EpisodeSource, ...]
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def assert_same_state(first: Path, second: Path) -> None:
+    one, two = load_training_state(first), load_training_state(second)
+    assert same(one.weights, two.weights)
+    assert same(one.optimizer, two.optimizer)
+    assert same(load_checkpoint(first).weights, load_checkpoint(second).weights)
+
+
+def train_until_interrupted(config: TrainConfig, sources: Sources) -> TrainResult:
+    """Train and send a real SIGINT once the first checkpoint is there."""
+    has_ended = threading.Event()
+
+    def interrupt() -> None:
+        while not has_ended.is_set() and not list_checkpoints(config.out):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        return train(config, sources=sources, progress=False)
+    finally:
+        has_ended.set()
+        watcher.join()
+
+
+def test_loss_goes_down_and_is_recorded(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=120, log_every=40, tensorboard=True)
+    result = train(config, sources=sources, progress=False)
+    losses = [record["loss"] for record in read_records(config.out / "metrics.jsonl", "metric")]
+    assert result.is_finished
+    assert result.step == 120
+    assert isinstance(losses[1], float)
+    assert isinstance(losses[-1], float)
+    assert losses[-1] < 0.75 * losses[1]
+    assert list((config.out / "tensorboard").glob("events*"))
+    recorded = read_records(config.out / "metrics.jsonl", "config")[0]["config"]
+    assert isinstance(recorded, dict)
+    assert recorded["steps"] == 120
+
+
+def test_ctrl_c_saves_and_resuming_gives_the_bits_of_an_unbroken_run(make_config: Make, sources: Sources) -> None:
+    whole, parts = make_config("whole", steps=80, save_every=4), make_config("parts", steps=80, save_every=4)
+    train(whole, sources=sources, progress=False)
+    handler = signal.getsignal(signal.SIGINT)
+    stopped = train_until_interrupted(parts, sources)
+    assert not stopped.is_finished
+    assert 4 <= stopped.step < 80
+    assert stopped.checkpoint.is_dir()
+    assert signal.getsignal(signal.SIGINT) is handler
+    result = train(parts, sources=sources, progress=False, resume=True)
+    assert result.is_finished
+    assert_same_state(whole.out, parts.out)
+
+
+def test_resuming_a_finished_run_changes_nothing(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=2)
+    before = train(config, sources=sources, progress=False)
+    after = train(config, sources=sources, progress=False, resume=True)
+    assert after.step == before.step
+    assert after.checkpoint == before.checkpoint
+
+
+def test_time_budget_bounds_the_run(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=None, max_seconds=0.5)
+    result = train(config, sources=sources, progress=False)
+    assert 0.5 <= result.elapsed_s < 2.0
+    assert result.metrics["rate_factor"] < 0.5  # type: ignore[operator]  # a number in every record
+
+
+def test_existing_run_is_not_overwritten(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=2)
+    train(config, sources=sources, progress=False)
+    with pytest.raises(TrainingError, match=r"holds a run already.*--resume"):
+        train(config, sources=sources, progress=False)
+
+
+def test_resuming_with_other_settings_names_the_setting(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=2)
+    train(config, sources=sources, progress=False)
+    with pytest.raises(ConfigError, match=r"^optimizer\.rate: the run in"):
+        train(replace(config, optimizer=OptimizerConfig(rate=0.1)), sources=sources, progress=False, resume=True)
+
+
+def test_resuming_without_training_state_says_so(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=2)
+    result = train(config, sources=sources, progress=False)
+    shutil.rmtree(result.checkpoint / "training_state")
+    with pytest.raises(CheckpointError, match="runs as a policy but cannot be resumed"):
+        train(replace(config, steps=4), sources=sources, progress=False, resume=True)
+
+
+def test_loss_that_explodes_stops_the_run_and_keeps_the_checkpoint(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=20, save_every=1, log_every=1, optimizer=OptimizerConfig(rate=1e30, matrix_rate=1e30))
+    with pytest.raises(TrainingError, match=r"step \d+: the .* is (nan|inf).*last checkpoint is kept"):
+        train(config, sources=sources, progress=False)
+    assert load_checkpoint(config.out).training["step"] == len(read_records(config.out / "metrics.jsonl", "metric"))
+
+
+def test_slices_average_to_the_whole_batch_for_one_robot(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=3, slices=4, batch_windows=8)
+    assert train(config, sources=sources, progress=False).is_finished
+
+
+def test_run_without_stores_says_what_to_give(make_config: Make) -> None:
+    with pytest.raises(ConfigError, match=r"^data\.stores: expected at least one store"):
+        train(make_config(), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": None}, "^steps: give either steps or max_seconds"),
+        ({"max_seconds": 5.0}, "^steps: give either steps or max_seconds"),
+        ({"slices": 3}, "^slices: 8 windows do not divide into 3"),
+        ({"ema_decay": 1.0}, "^ema_decay: expected a value in"),
+        ({"log_every": 0}, "^log_every: expected at least 1"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(make_config: Make, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config(**changes)
+
+
+def test_bad_share_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"^holdout_fraction: expected a share"):
+        DataConfig(holdout_fraction=1.0)
