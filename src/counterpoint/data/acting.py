@@ -51,7 +51,7 @@ def acting_track(embodiment: Embodiment, action: Stream | None, measured_names: 
         embodiment=embodiment,
         layout=layout_of(embodiment.acting),
         past_layout=layout_of(tuple(_past(channel) for channel in embodiment.acting)),
-        arrivals=arrivals_of(action) if action is not None and len(action) else None,
+        arrivals=arrivals_of(action.capture_ns, action.arrival_ns) if action is not None and len(action) else None,
         values=_values(action, len(embodiment.acting)),
         relative=np.array([channel.quantity == "joint_position" for channel in embodiment.acting]),
         measured=np.array([columns.get(name, -1) for name in embodiment.acting_names], dtype=np.int64),

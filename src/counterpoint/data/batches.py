@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from counterpoint.core.batch import Batch
 from counterpoint.core.errors import ConfigError, StreamError, UnknownNameError
-from counterpoint.data.episode import PreparedEpisode
+from counterpoint.data.episode import PreparedEpisode, decoded_images
 from counterpoint.data.pack import EncodedWindow, pack
 from counterpoint.data.processor import Processor
 from counterpoint.data.sampler import WindowSampler
@@ -91,7 +91,8 @@ class BatchMaker:
         if episode is None:
             source = self._sources[reference.source]
             streams = source.low(reference.episode_id)
-            episode = self.processor.prepare(source.embodiment(reference.embodiment), streams)
+            images = decoded_images(self.processor.config, source, reference.episode_id)
+            episode = self.processor.prepare(source.embodiment(reference.embodiment), streams, images)
             self._prepared[key] = episode
             if len(self._prepared) > self.config.cache_episodes:
                 self._prepared.popitem(last=False)

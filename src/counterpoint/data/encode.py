@@ -174,7 +174,7 @@ def _add_images(tokens: _Tokens, config: WindowConfig, track: ImageTrack, select
     chosen = rows[is_known(rows, arrivals.capture_ns, select_ns, seconds_to_ns(config.max_age_s)) & is_changed(rows)]
     if not len(chosen):
         return
-    patches = frame_patches(track.frames[chosen], config.patch, config.image_patches)
+    patches = frame_patches(track.frames(chosen), config.patch, config.image_patches)
     count = patches.shape[1]
     group = tokens.add(arrivals.capture_ns[chosen].repeat(count), arrivals.arrival_ns[chosen].repeat(count))
     positions = np.tile(patch_positions(config.image_patches), (len(chosen), 1))

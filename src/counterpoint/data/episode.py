@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.clock import seconds_to_ns
 from counterpoint.core.embodiment import Embodiment
-from counterpoint.core.errors import StreamError, unknown_name
+from counterpoint.core.errors import EmbodimentError, StreamError, UnknownNameError, unknown_name
 from counterpoint.core.stream import Stream
 from counterpoint.data.acting import ActingTrack, acting_track
 from counterpoint.data.relation import OBJECT_PREFIX, Relation, relations_of
+from counterpoint.data.source import EpisodeSource, FrameSource
 from counterpoint.data.statistics import ChannelStatistics, RobotStatistics, object_statistics
 from counterpoint.data.tracks import Arrivals, Track, arrivals_of, layout_of
 from counterpoint.data.windows import WindowConfig
@@ -30,8 +33,8 @@ class ImageTrack:
 
     name: str
     arrivals: Arrivals
-    frames: NDArray[np.uint8]
-    """[samples, height, width, 3]."""
+    frames: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+    """Gives the chosen samples, uint8 [n, height, width, 3]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,14 +68,24 @@ class PreparedEpisode:
 
 
 def prepare_episode(
-    config: WindowConfig, robot: RobotStatistics, embodiment: Embodiment, streams: dict[str, Stream]
+    config: WindowConfig,
+    robot: RobotStatistics,
+    embodiment: Embodiment,
+    streams: dict[str, Stream],
+    images: Sequence[ImageTrack] = (),
 ) -> PreparedEpisode:
-    """Prepare streams once for many windows.
+    """Prepare streams once for many windows; `images` are cameras that decode on demand.
 
     Raises:
         UnknownNameError: there is no proprioception.
+        EmbodimentError: the robot has other acting channels than in the fit.
         StreamError: proprioception is empty, or channels are not those of the fit.
     """
+    if embodiment.acting_names != robot.acting.names:
+        raise EmbodimentError(
+            f"robot {embodiment.name!r}: expected the acting channels of the fit, {', '.join(robot.acting.names)}; got "
+            f"{', '.join(embodiment.acting_names)}. Give the changed robot another name and adapt to it"
+        )
     if PROPRIOCEPTION not in streams:
         hint = f"(robot {embodiment.name!r} needs it: actions are relative to it)"
         raise unknown_name("stream", PROPRIOCEPTION, streams, hint=hint)
@@ -89,10 +102,25 @@ def prepare_episode(
         proprioception=[track.name for track in tracks].index(PROPRIOCEPTION),
         relations=relations_of(tracks),
         acting=acting_track(embodiment, streams.get(ACTION), streams[PROPRIOCEPTION].spec.channel_names),
-        instruction=arrivals_of(instruction) if instruction is not None else None,
+        instruction=arrivals_of(instruction.capture_ns, instruction.arrival_ns) if instruction is not None else None,
         instructions=tuple(str(text) for text in instruction.values) if instruction is not None else (),
-        images=tuple(_image_track(streams[name]) for name in config.cameras if name in streams),
+        images=(*(_image_track(streams[name]) for name in config.cameras if name in streams), *images),
     )
+
+
+def decoded_images(config: WindowConfig, source: EpisodeSource, episode_id: str) -> list[ImageTrack]:
+    """Return the wanted cameras of an episode whose source decodes frames on demand; none for other sources."""
+    if not isinstance(source, FrameSource):
+        return []
+    tracks = []
+    for name in config.cameras:
+        try:
+            times = source.frame_times(episode_id, name)
+        except UnknownNameError:
+            continue  # an episode without this camera is used without it
+        decode = partial(source.frames, episode_id, name)
+        tracks.append(ImageTrack(name=name, arrivals=arrivals_of(*times), frames=decode))
+    return tracks
 
 
 def _track(stream: Stream, robot_name: str, robot: RobotStatistics) -> Track | None:
@@ -111,7 +139,7 @@ def _track(stream: Stream, robot_name: str, robot: RobotStatistics) -> Track | N
     return Track(
         name=name,
         layout=layout_of(stream.spec.channels),
-        arrivals=arrivals_of(stream),
+        arrivals=arrivals_of(stream.capture_ns, stream.arrival_ns),
         values=np.asarray(stream.values, dtype=np.float32),
         mean=statistics.mean,
         inverse_std=np.reciprocal(statistics.std),
@@ -129,9 +157,9 @@ def _check_channels(stream: Stream, robot_name: str, statistics: ChannelStatisti
 def _image_track(stream: Stream) -> ImageTrack:
     if stream.spec.kind != "image":
         raise StreamError(f"stream {stream.spec.name!r}: named in window.cameras but of kind {stream.spec.kind}")
-    return ImageTrack(
-        name=stream.spec.name, arrivals=arrivals_of(stream), frames=np.asarray(stream.values, dtype=np.uint8)
-    )
+    frames = np.asarray(stream.values, dtype=np.uint8)
+    arrivals = arrivals_of(stream.capture_ns, stream.arrival_ns)
+    return ImageTrack(name=stream.spec.name, arrivals=arrivals, frames=lambda rows: frames[rows])
 
 
 def _tell_once(robot_name: str, stream_name: str) -> None:

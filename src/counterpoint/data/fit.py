@@ -110,7 +110,7 @@ def _offsets(
     proprioception = streams[PROPRIOCEPTION]
     track = acting_track(embodiment, streams[ACTION], proprioception.spec.channel_names)
     assert track.arrivals is not None
-    arrivals = arrivals_of(proprioception)
+    arrivals = arrivals_of(proprioception.capture_ns, proprioception.arrival_ns)
     low_ns = max(int(arrivals.sorted_arrival_ns[0]), int(track.arrivals.capture_ns[0]))
     high_ns = max(low_ns, int(track.arrivals.capture_ns[-1]))
     times = low_ns + (np.sort(rng.random(count)) * (high_ns - low_ns)).astype(np.int64)

@@ -25,7 +25,7 @@ from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.stream import Stream
 from counterpoint.data.acting import denormalise, normalise
 from counterpoint.data.encode import encode
-from counterpoint.data.episode import PreparedEpisode, prepare_episode
+from counterpoint.data.episode import ImageTrack, PreparedEpisode, prepare_episode
 from counterpoint.data.fit import fit_robot
 from counterpoint.data.pack import EncodedWindow, pack
 from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
@@ -94,14 +94,16 @@ class Processor:
         images = len(self.config.cameras) * rows * columns
         return self.config.branches * (streams + 1 + images + 1)
 
-    def prepare(self, embodiment: Embodiment, streams: dict[str, Stream]) -> PreparedEpisode:
-        """Prepare an episode once for many windows.
+    def prepare(
+        self, embodiment: Embodiment, streams: dict[str, Stream], images: Sequence[ImageTrack] = ()
+    ) -> PreparedEpisode:
+        """Prepare an episode once for many windows; `images` are cameras that decode on demand.
 
         Raises:
             UnknownNameError: the robot was not fitted, or there is no proprioception.
             StreamError: channels are not those of the fit.
         """
-        return prepare_episode(self.config, self.statistics(embodiment.name), embodiment, streams)
+        return prepare_episode(self.config, self.statistics(embodiment.name), embodiment, streams, images)
 
     def encode(
         self,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.episode import Episode, Provenance
@@ -53,6 +56,19 @@ class EpisodeSource(Protocol):
 
     def low(self, episode_id: str) -> dict[str, Stream]:
         """Return the vector and text streams of an episode; raises UnknownNameError."""
+        ...
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """A source that decodes single frames; one without it may hold image streams in `low`."""
+
+    def frame_times(self, episode_id: str, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return capture and arrival times, int64 [samples] each; raises UnknownNameError where there is none."""
+        ...
+
+    def frames(self, episode_id: str, stream: str, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Decode the chosen samples (indices, increasing), uint8 [n, height, width, 3]."""
         ...
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from counterpoint.core.descriptor import describe
 from counterpoint.core.embodiment import Channel
-from counterpoint.core.stream import Stream
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -63,20 +62,19 @@ class Arrivals:
         return self.newest[self.sorted_arrival_ns.searchsorted(time_ns, side="left")]
 
 
-def arrivals_of(stream: Stream) -> Arrivals:
-    """Prepare a stream of any kind; keeps its arrays, copies nothing where arrivals are in order."""
-    count = len(stream)
-    arrival_ns = stream.arrival_ns
+def arrivals_of(capture_ns: Int, arrival_ns: Int) -> Arrivals:
+    """Prepare times int64 [samples], captures in order; copies nothing where arrivals are in order too."""
+    count = len(capture_ns)
     if count < 2 or bool((arrival_ns[1:] >= arrival_ns[:-1]).all()):
         return Arrivals(
-            capture_ns=stream.capture_ns,
+            capture_ns=capture_ns,
             arrival_ns=arrival_ns,
             sorted_arrival_ns=arrival_ns,
             newest=np.arange(-1, count, dtype=np.int64),
         )
     order = np.argsort(arrival_ns, kind="stable")
     return Arrivals(
-        capture_ns=stream.capture_ns,
+        capture_ns=capture_ns,
         arrival_ns=arrival_ns,
         sorted_arrival_ns=arrival_ns[order],
         newest=np.concatenate(([-1], np.maximum.accumulate(order))).astype(np.int64),

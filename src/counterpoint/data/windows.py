@@ -9,6 +9,7 @@ knots              ' ' ' ' ' '                                 s + knot_s, s + 2
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,9 +100,8 @@ class WindowConfig:
 
     @property
     def knot_offset_ns(self) -> Times:
-        """Knots after the decision, int64 [knots]."""
-        offsets: Times = np.rint(np.arange(1, self.knots + 1) * (self.knot_s * 1e9)).astype(np.int64)
-        return offsets
+        """Knots after the decision, int64 [knots]; shared, do not write to it."""
+        return _knot_offset_ns(self.knots, self.knot_s)
 
     def serving_times_ns(self, now_ns: int) -> Times:
         """Return when serving selects events: now, and earlier by strides; int64 [n], increasing, last is now."""
@@ -131,3 +131,10 @@ def draw_delays(config: WindowConfig, rng: np.random.Generator) -> Float:
     """Return inference delays, float32 [branches] seconds: often 0, else uniform up to the longest."""
     late = rng.random(config.branches) >= config.zero_delay_probability
     return (late * rng.uniform(0.0, config.max_delay_s, config.branches)).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _knot_offset_ns(knots: int, knot_s: float) -> Times:
+    offsets: Times = np.rint(np.arange(1, knots + 1) * (knot_s * 1e9)).astype(np.int64)
+    offsets.setflags(write=False)
+    return offsets

@@ -60,8 +60,7 @@ def main() -> None:
     sys.path[:] = pickle.loads(read_message(source))
     ready: queue.Queue[bytes] = queue.Queue()
     try:
-        job = pickle.loads(read_message(source))
-        assert isinstance(job, Job)
+        job = _job(read_message(source))
         ready = queue.Queue(maxsize=job.config.prefetch)
         threading.Thread(target=_produce, args=(job, ready), daemon=True).start()
     except Exception as error:
@@ -71,6 +70,18 @@ def main() -> None:
             write_message(sink, ready.get())
     except BrokenPipeError:
         os._exit(0)
+
+
+def _job(message: bytes) -> Job:
+    try:
+        job = pickle.loads(message)
+    except (ImportError, AttributeError) as error:
+        raise CounterpointError(
+            f"loader: the background process cannot import an episode source ({error}); define its class in a module "
+            "on the search path, or set loader.workers = 0"
+        ) from error
+    assert isinstance(job, Job)
+    return job
 
 
 def _produce(job: Job, ready: queue.Queue[bytes]) -> None:
