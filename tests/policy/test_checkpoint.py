@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -158,3 +159,15 @@ def test_unknown_robot_offers_the_nearest(checkpoint: Checkpoint) -> None:
 def test_saved_numbers_are_float32(checkpoint: Checkpoint, folder: Path) -> None:
     weights = load_checkpoint(folder).weights.values()
     assert all(weight.dtype == torch.float32 and np.isfinite(weight.numpy()).all() for weight in weights)
+
+
+def test_full_disk_keeps_the_earlier_checkpoint_and_no_rests(checkpoint: Checkpoint, folder: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # the weights are larger
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot write.*free some space"):
+            save_checkpoint(folder, checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    load_checkpoint(folder)
+    assert [entry.name for entry in folder.parent.iterdir()] == [folder.name]
