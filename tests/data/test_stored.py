@@ -1,0 +1,62 @@
+"""The same episodes from a store on disk and from memory give the same batches; cameras are decoded on demand."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from counterpoint.core.embodiment import StreamSpec
+from counterpoint.core.stream import Stream
+from counterpoint.data.loader import Loader, LoaderConfig
+from counterpoint.data.processor import Processor
+from counterpoint.data.selection import Selection
+from counterpoint.data.source import EpisodeSource, FrameSource, MemorySource
+from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.windows import WindowConfig
+from counterpoint.store.reader import Store
+from counterpoint.store.writer import StoreWriter
+
+ROBOT = synthetic_embodiment(7)
+EPISODES = [synthetic_episode(ROBOT, i, seed=4) for i in range(4)]
+
+
+def stored(folder: Path) -> Store:
+    with StoreWriter(folder) as writer:
+        for episode in EPISODES:
+            writer.add(episode)
+    return Store.open(folder)
+
+
+def test_a_store_gives_the_batches_that_memory_gives(tmp_path: Path) -> None:
+    store: EpisodeSource = stored(tmp_path / "store")
+    memory = MemorySource(EPISODES)
+    selection = Selection(split="all")
+    processor = Processor.fit([memory], selection=selection)
+    assert Processor.fit([store], selection=selection).to_dict() == processor.to_dict()
+    config = LoaderConfig(batch_size=4, selection=selection, workers=0)
+    expected = [pickle.dumps(Loader([memory], processor, config).batch(step)) for step in range(3)]
+    with Loader([store], processor, replace(config, workers=1)) as loader:
+        assert [pickle.dumps(next(loader)) for _ in range(3)] == expected
+
+
+def test_cameras_of_a_store_are_decoded_for_the_frames_needed(tmp_path: Path) -> None:
+    spec = StreamSpec(name="camera/front", kind="image", height=32, width=32)
+    capture = EPISODES[0].streams["object/0"].capture_ns[:40]
+    frames = np.full((40, 32, 32, 3), 128, np.uint8)
+    camera = Stream(spec=spec, capture_ns=capture, arrival_ns=capture, values=frames)
+    episode = replace(EPISODES[0], streams={**EPISODES[0].streams, "camera/front": camera})
+    with StoreWriter(tmp_path / "store") as writer:
+        writer.add(episode)
+    store = Store.open(tmp_path / "store")
+    assert isinstance(store, FrameSource)
+    selection = Selection(split="all")
+    window = WindowConfig(cameras=("camera/front", "camera/wrist"), patch=8)
+    processor = Processor.fit([store], window, selection=selection)
+    batch = Loader([store], processor, LoaderConfig(batch_size=4, selection=selection, workers=0)).batch(0)
+    (images,) = batch.images
+    assert images.patches.shape[1:] == (8, 8, 3)
+    assert len(images.patches) % 16 == 0
+    assert abs(float(images.patches.mean()) - 128) < 3
