@@ -161,7 +161,8 @@ def _place(
         position = low + fractions * (high - low)
         if region.z is None:
             position[2] = ground + half[2]
-        if _has_room(position, half, region, side, placed):
+        near_tool = region.clear_of_tool_m > np.linalg.norm(position - _home_tool(robot, side))
+        if not near_tool and _has_room(position, half, region, side, placed):
             return np.asarray(position)
     raise ConfigError(
         f"task {task.name!r} on robot {robot.name!r}: no room for object {spec.name!r} after {MAX_DRAWS} draws; "
@@ -181,6 +182,13 @@ def _has_room(position: Float, half: Float, region: Region, side: Side, placed: 
         if other.spec.name == region.near and not near <= distance <= far:
             return False
     return True
+
+
+def _home_tool(robot: Robot, side: Side) -> Float:
+    """Return the tool's position [3] at the home pose: the references of its channels. Zero for side center of two."""
+    spec = next(spec for spec in robot.embodiment.sensing if spec.name == "tool_pose")
+    references = [c.reference for c in spec.channels if c.quantity == "position" and c.side == side]
+    return np.array(references or [0.0, 0.0, 0.0])
 
 
 def workspace_box(robot: Robot, side: Side, *, both: bool = False) -> tuple[Float, Float]:

@@ -48,6 +48,8 @@ class Region:
     """Name of an earlier object; if given, x and y are redrawn until the distance to it is in `distance_m`."""
     distance_m: Range = (0.0, 10.0)
     """Allowed horizontal distance between the centres of this object and `near`."""
+    clear_of_tool_m: float = 0.0
+    """Least distance of the centre to the arm's tool at the home pose, so that holding still achieves nothing."""
     apart_m: float = 0.0
     """Least horizontal gap between the edges of this object and all earlier ones of the same arm."""
 

@@ -35,7 +35,7 @@ TASK = Task(
             half_size_m=((0.018, 0.022), None, None),
             movable=False,
             placing="each_arm",
-            region=Region(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 1.0)),
+            region=Region(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 1.0), clear_of_tool_m=0.12),
         ),
     ),
     instructions=(

@@ -39,8 +39,8 @@ TASK = Task(
             half_size_m=((0.018, 0.022), None, None),
             movable=False,
             placing="each_arm",
-            region=Region(x=(0.25, 0.75), y=(0.25, 0.75), z=(0.3, 0.7)),
-            motion=Sway(amplitude_m=((0.05, 0.09), (0.06, 0.12), (0.02, 0.05)), period_s=(5.0, 9.0)),
+            region=Region(x=(0.2, 0.8), y=(0.2, 0.8), z=(0.25, 0.75), clear_of_tool_m=0.08),
+            motion=Sway(amplitude_m=((0.03, 0.06), (0.05, 0.1), (0.01, 0.04)), period_s=(4.5, 8.0)),
         ),
     ),
     instructions=(
@@ -52,6 +52,6 @@ TASK = Task(
     ),
     success=success,
     expert=expert,
-    time_limit_s=5.0,
+    time_limit_s=7.0,
     hold_s=2.0,
 )
