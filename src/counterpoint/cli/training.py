@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from tyro.conf import Positional
 
 from counterpoint.cli.verb import OverridableArguments, Reply, Verb, table
-from counterpoint.core.config import apply_overrides, settings, to_dict
-from counterpoint.core.errors import unknown_name
+from counterpoint.core.config import settings, to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +24,17 @@ class TrainArguments(OverridableArguments):
 
 def run_train(arguments: TrainArguments) -> Reply:
     """Train by a recipe, or explain it."""
-    from counterpoint.train.recipes import RECIPES
+    from counterpoint.train.recipes import RECIPES, resolve
 
     if arguments.recipe == "list":
         rows = [(name, (recipe.__doc__ or "").strip().splitlines()[0]) for name, recipe in RECIPES.items()]
         return Reply(data={"recipes": [name for name, _ in rows]}, text=table(("recipe", "what it is for"), rows))
-    if arguments.recipe not in RECIPES:
-        raise unknown_name("recipe", arguments.recipe, RECIPES)
-    config = apply_overrides(RECIPES[arguments.recipe](), arguments.overrides)
+    config = resolve(arguments.recipe, arguments.overrides)
     if arguments.explain:
-        listed = [(setting.path, setting.value, setting.expects, setting.doc) for setting in settings(config)]
-        return Reply(data={"config": to_dict(config)}, text=table(("setting", "value", "expects", "meaning"), listed))
+        lines = [
+            f"--{each.path} {each.value or repr('')}    ({each.expects})\n    {each.doc}" for each in settings(config)
+        ]
+        return Reply(data={"config": to_dict(config)}, text="\n".join(lines))
     from counterpoint.train.trainer import train
 
     result = train(config, resume=arguments.resume)
@@ -57,7 +56,7 @@ VERBS = (
     Verb(
         name="train",
         summary="Train a policy by a recipe; any setting is overridden by its dotted path.",
-        example="counterpoint train small --data.stores data/ur5e --steps 500 --out runs/first",
+        example="counterpoint train single_robot --data.stores data/ur5e --steps 500 --out runs/first",
         arguments=TrainArguments,
         run=run_train,
         resume="run the same command again with --resume to go on from the newest checkpoint.",
