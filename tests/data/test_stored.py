@@ -42,6 +42,17 @@ def test_a_store_gives_the_batches_that_memory_gives(tmp_path: Path) -> None:
         assert [pickle.dumps(next(loader)) for _ in range(3)] == expected
 
 
+def test_a_store_travels_to_a_worker_without_its_samples(tmp_path: Path) -> None:
+    store = stored(tmp_path / "store")
+    mapped = [store.low(episode.episode_id) for episode in EPISODES]
+    samples = sum(s.values.nbytes + 2 * s.capture_ns.nbytes for streams in mapped for s in streams.values())
+    assert len(pickle.dumps(store)) < samples / 3
+    streams = mapped[0]
+    again: Store = pickle.loads(pickle.dumps(store))
+    values = again.low(EPISODES[0].episode_id)["action"].values
+    np.testing.assert_array_equal(values, streams["action"].values)
+
+
 def test_cameras_of_a_store_are_decoded_for_the_frames_needed(tmp_path: Path) -> None:
     spec = StreamSpec(name="camera/front", kind="image", height=32, width=32)
     capture = EPISODES[0].streams["object/0"].capture_ns[:40]

@@ -44,6 +44,10 @@ class Store:
         self._specs: dict[str, StreamSpec] = {}
         self._embodiments: dict[str, Embodiment] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle the index without mapped samples: another process maps the files itself."""
+        return {**self.__dict__, "_view": LowView(self.root), "_low": OrderedDict()}
+
     @classmethod
     def open(cls, path: Path | str) -> Store:
         """Open the store at `path`.
