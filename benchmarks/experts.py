@@ -1,7 +1,7 @@
 """Success of every expert on every robot that its task fits, and what an episode costs.
 
-    python benchmarks/experts.py --seeds 100
-    python benchmarks/experts.py --seeds 20 --robots ur5e,panda --tasks reach,lift --disturb
+python benchmarks/experts.py --seeds 100
+python benchmarks/experts.py --seeds 20 --robots ur5e,panda --tasks reach,lift --disturb
 """
 
 from __future__ import annotations

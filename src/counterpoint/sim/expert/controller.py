@@ -76,7 +76,7 @@ class ArmController:
         margin = self.config.limit_margin_rad
         self._lower = np.where(limited, model.jnt_range[joint_ids, 0] + margin, -np.inf)
         self._upper = np.where(limited, model.jnt_range[joint_ids, 1] - margin, np.inf)
-        self.lead_s = np.array([_servo_lead_s(model, i, control_period_s) for i in joint_ids])
+        self.lead_s = np.array([servo_lead_s(model, i, control_period_s) for i in joint_ids])
         config = self.config
         rotation = config.rotation_weight
         self._weights = np.array([1.0, 1.0, 1.0, rotation, rotation, config.yaw_weight])
@@ -140,8 +140,11 @@ def _rotation_error(goal: Float, attitude: Float) -> Float:
     return axis
 
 
-def _servo_lead_s(model: mujoco.MjModel, joint: int, control_period_s: float) -> float:
-    """Return how far ahead of the measured joint its target must be, in seconds of motion."""
+def servo_lead_s(model: mujoco.MjModel, joint: int, control_period_s: float) -> float:
+    """Return how far ahead of the measured joint its target must be, in seconds of motion.
+
+    One control period for joints without a position servo of their own.
+    """
     for actuator in range(model.nu):
         if model.actuator_trnid[actuator, 0] == joint and model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT:
             stiffness = model.actuator_gainprm[actuator, 0]

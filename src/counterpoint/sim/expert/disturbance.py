@@ -3,10 +3,12 @@
 What is recorded stays the expert's own clean command, so the data say what to do off the path too
 (noise injection: Laskey et al. 2017, "DART").
 
-    offset of the servos
-        ^    __
-        |   /  \\        about `rate_hz` of them a second, 0.2-0.5 s long,
-        |__/    \\____   each moving the tool by 2-8 cm if the servo followed it
+    push    servo targets missed by a bump of 0.2-0.5 s: the tool leaves its path by 2-8 cm
+    nudge   an object gets a horizontal velocity
+    slip    the fingers open against the command
+
+Commands start from measured joints, so a target that is missed keeps the arm going: a push is a motion
+that adds up to `push_m` if nobody steers against it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.seeding import generator
+from counterpoint.sim.expert.controller import servo_lead_s
 from counterpoint.sim.world import World
 
 Float = NDArray[np.float64]
@@ -29,8 +32,8 @@ class DisturbanceConfig:
 
     push_hz: float = 0.4
     """Pushes against an arm; 0 switches them off."""
-    push_m: tuple[float, float] = (0.02, 0.08)
-    """Size of a push at the tool, metres."""
+    push_m: tuple[float, float] = (0.03, 0.12)
+    """How far a push would move the tool if nobody resisted, metres; about twice of what the expert lets it."""
     push_s: tuple[float, float] = (0.2, 0.5)
     """Length of a push, seconds."""
     nudge_hz: float = 0.1
@@ -67,14 +70,15 @@ class Disturber:
         self._random = generator(seed, "disturbance")
         self._bumps: list[_Bump] = []
         names = world.robot.embodiment.acting_names
+        model, period = world.model, world.control_period_s
         self._arms = [
             (
-                model_site,
+                int(model.site(arm.tool_site).id),
                 np.array([names.index(joint) for joint in arm.joints]),
-                np.array([world.model.joint(joint).dofadr[0] for joint in arm.joints]),
+                np.array([model.joint(joint).dofadr[0] for joint in arm.joints]),
+                np.array([servo_lead_s(model, model.joint(joint).id, period) for joint in arm.joints]),
             )
             for arm in world.robot.arms
-            for model_site in [world.model.site(arm.tool_site).id]
         ]
         self._movable = [slot for slot, placed in enumerate(world.layout.objects) if placed.spec.movable]
 
@@ -98,14 +102,16 @@ class Disturber:
     def _push(self) -> _Bump:
         """Return a push of a random arm in a random direction of its joints, scaled to its size at the tool."""
         world, random = self.world, self._random
-        site, channels, dofs = self._arms[int(random.integers(len(self._arms)))]
+        site, channels, dofs, lead_s = self._arms[int(random.integers(len(self._arms)))]
         jacobian = np.zeros((3, world.model.nv))
         mujoco.mj_jacSite(world.model, world.data, jacobian, None, site)
         direction = random.standard_normal(len(dofs))
         size = max(float(np.linalg.norm(jacobian[:, dofs] @ direction)), 1e-3)
         peak = np.zeros(len(world.robot.embodiment.acting))
-        peak[channels] = np.clip(direction * (random.uniform(*self.config.push_m) / size), -0.4, 0.4)
-        return _Bump(peak=peak, start_s=world.time_s, length_s=float(random.uniform(*self.config.push_s)))
+        length_s = float(random.uniform(*self.config.push_s))
+        travel = direction * (random.uniform(*self.config.push_m) / size)
+        peak[channels] = np.clip(travel * lead_s / (0.5 * length_s), -0.3, 0.3)  # the mean of sin^2 is a half
+        return _Bump(peak=peak, start_s=world.time_s, length_s=length_s)
 
     def _nudge(self) -> Float:
         """Return a horizontal velocity [3]."""
