@@ -39,7 +39,7 @@ def assemble(plan: RobotPlan) -> Robot:
     commanded = acting_channels(model, joints, path.name)
     travel = _travel(model, plan)
     acting = tuple(_opening(channel, travel, home) for channel in commanded)
-    driven = driven_joints(model, joints, data, urdf=False)
+    driven = driven_joints(model, joints)
     return Robot(
         name=plan.name,
         embodiment=Embodiment(

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import mujoco
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from counterpoint.core.embodiment import Channel, Embodiment, Quantity, StreamSpec, Unit
 from counterpoint.core.errors import EmbodimentError
 from counterpoint.robots.kinematics import Joint, is_scalar, joint_name, read_joints
+from counterpoint.robots.loading import load_model
 
 PROPRIOCEPTION_HZ = 100.0
 _VELOCITY_UNIT: dict[Unit, Unit] = {"rad": "rad/s", "m": "m/s"}
@@ -40,24 +40,23 @@ def embodiment_from_mjcf(
         EmbodimentError: the file is missing, cannot be parsed or lacks its meshes; nothing is actuated;
             an actuator drives what is not a hinge or slide. The message names file and joint.
     """
-    if isinstance(source, mujoco.MjSpec):
-        where, is_urdf, mimics = source.modelname or "model", False, frozenset[str]()
-        model = _compile(source, where)
+    loaded = load_model(source)
+    model, where, urdf = loaded.model, loaded.where, loaded.is_urdf
+    joints = read_joints(model, reference_data(model))
+    if urdf:
+        driven = [joint for joint in joints.values() if joint.name not in loaded.mimics]
+        acting = _servo_channels(driven, where)
     else:
-        where = str(source)
-        is_urdf, mimics = _inspect(source)
-        model = _compile(_parse(source), where)
-    joints = read_joints(model, data := reference_data(model))
-    acting = _servo_channels(model, joints, mimics, where) if is_urdf else acting_channels(model, joints, where)
-    label = name or (source.modelname if isinstance(source, mujoco.MjSpec) else source.stem)
+        driven = driven_joints(model, joints)
+        acting = acting_channels(model, joints, where)
     return Embodiment(
-        name=robot_label(label),
-        sensing=(proprioception(driven_joints(model, joints, data, urdf=is_urdf, mimics=mimics)),),
+        name=name or robot_label(loaded.name),
+        sensing=(proprioception(driven, loaded.velocity_limits),),
         acting=acting,
         control_rate_hz=control_rate_hz,
         description=f"read from {Path(where).name}",
         source=Path(where).name,
-        metadata={"format": "urdf" if is_urdf else "mjcf", "actuators": "assumed" if is_urdf else "given"},
+        metadata={"format": "urdf" if urdf else "mjcf", "actuators": "assumed" if urdf else "given"},
     )
 
 
@@ -94,17 +93,8 @@ def acting_channels(model: mujoco.MjModel, joints: Mapping[int, Joint], where: s
     )
 
 
-def driven_joints(
-    model: mujoco.MjModel,
-    joints: Mapping[int, Joint],
-    data: mujoco.MjData,
-    *,
-    urdf: bool,
-    mimics: frozenset[str] = frozenset(),
-) -> list[Joint]:
-    """Return the joints that something drives, each once, in the order of what drives them."""
-    if urdf:
-        return [joint for joint in joints.values() if joint.name not in mimics]
+def driven_joints(model: mujoco.MjModel, joints: Mapping[int, Joint]) -> list[Joint]:
+    """Return the joints that actuators drive, each once, in the order of the actuators."""
     driven = dict.fromkeys(_driven_joint(model, index)[0] for index in range(model.nu))
     return [joints[index] for index in driven if index in joints]
 
@@ -200,10 +190,7 @@ def _own(joint: Joint) -> tuple[float, float]:
     return joint.lower, joint.upper
 
 
-def _servo_channels(
-    model: mujoco.MjModel, joints: Mapping[int, Joint], mimics: frozenset[str], where: str
-) -> tuple[Channel, ...]:
-    driven = [joint for joint in joints.values() if joint.name not in mimics]
+def _servo_channels(driven: Sequence[Joint], where: str) -> tuple[Channel, ...]:
     if not driven:
         raise EmbodimentError(
             f"{where}: every joint is fixed, so there is nothing to command; is this the whole robot?"
@@ -214,44 +201,3 @@ def _servo_channels(
 def _some_names(joints: Mapping[int, Joint]) -> str:
     names = [joint.name for joint in joints.values()]
     return f"joints: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else "it has no joints either"
-
-
-def _inspect(path: Path) -> tuple[bool, frozenset[str]]:
-    """Return whether the file is a URDF, and the names of the joints that mimic others."""
-    if not path.is_file():
-        raise EmbodimentError(f"{path}: no such file; expected an MJCF (.xml) or URDF (.urdf) robot description")
-    try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, UnicodeDecodeError) as error:
-        raise EmbodimentError(f"{path}: not well-formed XML ({error}); expected an MJCF or URDF file") from error
-    if root.tag not in ("mujoco", "robot"):
-        raise EmbodimentError(
-            f"{path}: the outermost element is <{root.tag}>; expected <mujoco> (MJCF) or <robot> (URDF). "
-            "Run xacro on a .xacro file first"
-        )
-    mimics = (joint.get("name", "") for joint in root.iter("joint") if joint.find("mimic") is not None)
-    return root.tag == "robot", frozenset(mimics)
-
-
-def _parse(path: Path) -> mujoco.MjSpec:
-    try:
-        return mujoco.MjSpec.from_file(str(path))
-    except ValueError as error:
-        raise _load_error(str(path), error) from error
-
-
-def _compile(spec: mujoco.MjSpec, where: str) -> mujoco.MjModel:
-    try:
-        return spec.compile()
-    except ValueError as error:
-        raise _load_error(where, error) from error
-
-
-def _load_error(where: str, error: Exception) -> EmbodimentError:
-    text = " ".join(str(error).split())
-    advice = "correct the file; MuJoCo's XML reference lists what is allowed"
-    if re.search(r"opening file|open file|not found|could not|resource", text, re.IGNORECASE):
-        advice = (
-            "put the missing file where the description looks for it, or remove the visual mesh from the description"
-        )
-    return EmbodimentError(f"{where}: MuJoCo cannot load it: {text}; {advice}")

@@ -29,12 +29,21 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def guess_part(names: Sequence[str]) -> Part:
-    """Return the part that the first telling name tells; `names` go from the joint outwards to its ancestors."""
-    for name in names:
+    """Return the part that the first telling name tells.
+
+    `names` are those of the joint, of its body, and of the bodies it hangs on, outwards. A limb hangs on a torso or
+    base without being part of it, so these two count in the first two names alone.
+    """
+    for place, name in enumerate(names):
         for part, telling in _PARTS:
-            if not telling.isdisjoint(words(name)):
+            if (place < 2 or part not in ("torso", "base")) and _tells(words(name), telling):
                 return part
     return "unknown"
+
+
+def _tells(parts: Sequence[str], telling: frozenset[str]) -> bool:
+    """Whole words, and endings of four letters and more (`bthigh`, `upperarm`-like compounds)."""
+    return any(part == word or (len(word) >= 4 and part.endswith(word)) for part in parts for word in telling)
 
 
 def guess_side(names: Sequence[str]) -> Side:
