@@ -46,8 +46,8 @@ def compile_scene(robot: Robot, task: Task, layout: Layout) -> mujoco.MjModel:
 
 
 def _set_look(spec: mujoco.MjSpec) -> None:
-    spec.visual.headlight.ambient[:] = 0.30
-    spec.visual.headlight.diffuse[:] = 0.25
+    spec.visual.headlight.ambient[:] = 0.5
+    spec.visual.headlight.diffuse[:] = 0.18
     spec.visual.headlight.specular[:] = 0.05
 
 
@@ -78,10 +78,10 @@ def _add_room(spec: mujoco.MjSpec, robot: Robot, layout: Layout, low: Float, hig
     _add_scenery(room, [-1.58, 0, floor + 0.05], [0.02, 4, 0.06], site.floor)
     light = np.array(site.light) * layout.light_level
     spec.worldbody.add_light(
-        pos=layout.light_position, dir=[0.0, 0.0, -1.0], diffuse=0.55 * light, specular=0.12 * light, castshadow=False
+        pos=layout.light_position, dir=[0.0, 0.0, -1.0], diffuse=0.32 * light, specular=0.12 * light, castshadow=False
     )
     spec.worldbody.add_light(
-        pos=[1.8, -1.2, 1.6], dir=[-0.7, 0.5, -0.5], diffuse=0.25 * light, specular=[0, 0, 0], castshadow=False
+        pos=[1.8, -1.2, 1.6], dir=[-0.7, 0.5, -0.5], diffuse=0.22 * light, specular=[0, 0, 0], castshadow=False
     )
 
 
@@ -141,11 +141,12 @@ def _add_object(spec: mujoco.MjSpec, placed: Placed) -> None:
 
 
 def _add_cameras(spec: mujoco.MjSpec, robot: Robot, layout: Layout, low: Float, high: Float) -> None:
-    middle = np.array([*(low + high)[:2] / 2, robot.table_height_m + 0.12])
+    center = (low + high) / 2
+    middle = np.array([0.65 * center[0], center[1], robot.table_height_m + 0.23])
     span = float(np.hypot(*(high - low)[:2]))
     shift = layout.camera_shift
-    front = middle + np.array([0.75 + 0.75 * span, -0.35 * span, 0.35 + 0.6 * span]) + shift[0]
-    side = middle + np.array([0.1, -(0.7 + 0.8 * span), 0.3 + 0.5 * span]) + shift[0]
+    front = middle + np.array([0.75 + 0.55 * span, -0.45 * span, 0.32 + 0.4 * span]) + shift[0]
+    side = middle + np.array([0.3, -(0.7 + 0.65 * span), 0.3 + 0.35 * span]) + shift[0]
     for name, position in (("front", front), ("side", side)):
         spec.worldbody.add_camera(name=name, pos=position, quat=_look_at(position, middle + shift[1]), fovy=48)
     known = {camera.name for camera in spec.cameras}
