@@ -7,7 +7,7 @@ starts) and Besiroglu et al. 2024 (sum the loss, never average: the average stop
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,16 @@ class Extrapolation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Band:
+    """The fitted curve with its 95% band over bootstrapped runs, from the least data to twice the most."""
+
+    data: tuple[float, ...]
+    error: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """A fitted law with what is known of its parameters, and what must not be claimed."""
 
@@ -64,6 +74,7 @@ class Fit:
     num_starts: int
     intervals: dict[str, Interval]
     """95% percentile intervals of A, alpha (and E) over bootstrapped runs."""
+    band: Band
     extrapolation: Extrapolation | None
     refusals: tuple[str, ...]
     """What these points cannot support, in words."""
@@ -90,6 +101,7 @@ class Fit:
                 "observed": check.observed,
                 "signed_error": check.signed_error,
             },
+            "band": {key: [*values] for key, values in asdict(self.band).items()},
             "warnings": [*self.refusals],
         }
 
@@ -111,7 +123,8 @@ def fit(
     """
     _check(points, name)
     law, objective, at_optimum, num_starts = _best(points, name, delta)
-    intervals = _bootstrap(points, name, delta, law, draws, seed)
+    redrawn = _bootstrap(points, name, delta, law, draws, seed)
+    intervals = _intervals(redrawn, name)
     largest = max(point.data for point in points)
     smaller = [point for point in points if point.data < largest]
     extrapolation = None
@@ -128,6 +141,7 @@ def fit(
         starts_at_optimum=at_optimum,
         num_starts=num_starts,
         intervals=intervals,
+        band=_band(points, law, redrawn),
         extrapolation=extrapolation,
         refusals=_refusals(points, law, intervals, extrapolation),
     )
@@ -193,26 +207,37 @@ def _descend(start: Float, name: LawName, delta: float, log_data: Float, log_los
     return np.asarray(vector), objective(vector, delta)[0] * delta
 
 
-def _bootstrap(
-    points: Sequence[Point], name: LawName, delta: float, law: Law, draws: int, seed: int
-) -> dict[str, Interval]:
+def _bootstrap(points: Sequence[Point], name: LawName, delta: float, law: Law, draws: int, seed: int) -> list[Law]:
     """Draw runs with replacement and fit again; draws with too few amounts for the law are drawn again."""
     rng = generator(seed, "scaling.bootstrap")
     runs = sorted({point.run for point in points})
     by_run = {run: [point for point in points if point.run == run] for run in runs}
-    seen: dict[str, list[float]] = {key: [] for key in ("A", "alpha", "E")[: parameter_count(name)]}
-    while len(seen["alpha"]) < draws:
+    laws: list[Law] = []
+    while len(laws) < draws:
         chosen = [point for index in rng.integers(len(runs), size=len(runs)) for point in by_run[runs[index]]]
-        if len({point.data for point in chosen}) < parameter_count(name):
-            continue
-        redrawn = _refit(chosen, name, delta, law)
-        for key, values in seen.items():
-            values.append(getattr(redrawn, key))
+        if len({point.data for point in chosen}) >= parameter_count(name):
+            laws.append(_refit(chosen, name, delta, law))
+    return laws
+
+
+def _intervals(redrawn: Sequence[Law], name: LawName) -> dict[str, Interval]:
     intervals = {}
-    for key, values in seen.items():
-        low, high = np.quantile(values, [0.025, 0.975])
+    for key in ("A", "alpha", "E")[: parameter_count(name)]:
+        low, high = np.quantile([getattr(law, key) for law in redrawn], [0.025, 0.975])
         intervals[key] = Interval(low=float(low), high=float(high))
     return intervals
+
+
+def _band(points: Sequence[Point], law: Law, redrawn: Sequence[Law]) -> Band:
+    amounts = [point.data for point in points]
+    grid = np.geomspace(min(amounts), 2 * max(amounts), 25)
+    low, high = np.quantile([other.error(grid) for other in redrawn], [0.025, 0.975], axis=0)
+    return Band(
+        data=tuple(grid.tolist()),
+        error=tuple(law.error(grid).tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+    )
 
 
 def _refit(points: Sequence[Point], name: LawName, delta: float, law: Law) -> Law:

@@ -1,0 +1,41 @@
+"""The page: template plus sections, one file that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from counterpoint.core.errors import CounterpointError
+from counterpoint.report.artefacts import load_artefacts
+from counterpoint.report.sections import all_sections
+from counterpoint.report.verdict import cards, summary_sentence
+
+
+def write_report(run: Path, out: Path | None = None) -> Path:
+    """Write the report of the run folder `run` to `out` (`run/report.html`); return its path.
+
+    Raises:
+        CounterpointError: the folder holds nothing to report, or the file cannot be written.
+    """
+    artefacts = load_artefacts(run)
+    environment = Environment(
+        loader=PackageLoader("counterpoint.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("report.html").render(
+        title=run.resolve().name,
+        summary=summary_sentence(artefacts),
+        cards=cards(artefacts),
+        sections=all_sections(artefacts),
+    )
+    path = out or run / "report.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise CounterpointError(f"{path}: the report cannot be written: {error}; give another --out") from error
+    return path
