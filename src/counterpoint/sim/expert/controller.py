@@ -116,7 +116,7 @@ class ArmController:
         if fastest > config.joint_speed_cap_rad_s:
             qdot *= config.joint_speed_cap_rad_s / fastest
         target = joints + self.lead_s * qdot
-        return np.minimum(np.maximum(target, self._lower), self._upper)
+        return np.asarray(np.minimum(np.maximum(target, self._lower), self._upper))
 
     def home_targets(self, data: mujoco.MjData) -> Float:
         """Return joint targets [joints], rad, that drift back to the home pose and stay there."""

@@ -22,6 +22,8 @@ GRASP_RADIUS_M = 0.012
 """Fingers close when the tool is this near to the grasp point, horizontally and vertically."""
 HOVER_M = 0.1
 """Height of the funnel over the grasp point."""
+MAX_CHASE_M_S = 0.3
+"""Things that are faster are not followed with feed-forward: they were knocked away."""
 
 
 def ramp(value: float, low: float, high: float) -> float:
@@ -58,15 +60,14 @@ def grasp_goal(arm: ArmState, thing: ObjectState, *, speed_m_s: float = 0.45) ->
     """
     offset = thing.position - arm.position
     error = horizontal(offset)
+    drift = _drift(thing)
     inside = error < GRASP_RADIUS_M and abs(offset[2]) < GRASP_RADIUS_M
     closing = arm.opening < 0.85 and error < 2 * GRASP_RADIUS_M and abs(offset[2]) < 2 * GRASP_RADIUS_M
     if inside or (closing and thing.name in arm.touching):
-        return ToolGoal(position=thing.position, opening=0.0, speed_m_s=speed_m_s, velocity=thing.velocity)
+        return ToolGoal(position=thing.position, opening=0.0, speed_m_s=speed_m_s, velocity=drift)
     narrow = ramp(0.9 - arm.opening, 0.0, 0.4)
     height = HOVER_M * max(ramp(error, 0.006, 0.04), narrow)
-    return ToolGoal(
-        position=raised(thing.position, height), opening=1.0, speed_m_s=speed_m_s, velocity=_level(thing.velocity)
-    )
+    return ToolGoal(position=raised(thing.position, height), opening=1.0, speed_m_s=speed_m_s, velocity=drift)
 
 
 def carry_goal(arm: ArmState, height_m: float, *, speed_m_s: float = 0.4) -> ToolGoal:
@@ -74,6 +75,8 @@ def carry_goal(arm: ArmState, height_m: float, *, speed_m_s: float = 0.4) -> Too
     return ToolGoal(position=np.array([arm.position[0], arm.position[1], height_m]), opening=0.0, speed_m_s=speed_m_s)
 
 
-def _level(velocity: Float) -> Float:
-    """Return the horizontal part of a velocity [3]."""
-    return np.array([velocity[0], velocity[1], 0.0])
+def _drift(thing: ObjectState) -> Float:
+    """Return the horizontal velocity [3] at which `thing` can be followed, m/s."""
+    speed = horizontal(thing.velocity)
+    scale = 1.0 if speed <= MAX_CHASE_M_S else 0.0
+    return np.array([scale * thing.velocity[0], scale * thing.velocity[1], 0.0])
