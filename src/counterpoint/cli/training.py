@@ -19,7 +19,7 @@ class TrainArguments(OverridableArguments):
     resume: bool = False
     """Go on from the newest checkpoint in the run folder."""
     explain: bool = False
-    """Show every setting with its value and meaning, and do not train."""
+    """Show every setting with its value and meaning, then data, size and cost of the run; do not train."""
 
 
 def run_train(arguments: TrainArguments) -> Reply:
@@ -31,10 +31,12 @@ def run_train(arguments: TrainArguments) -> Reply:
         return Reply(data={"recipes": [name for name, _ in rows]}, text=table(("recipe", "what it is for"), rows))
     config = resolve(arguments.recipe, arguments.overrides)
     if arguments.explain:
+        from counterpoint.train.explain import explain
+
         lines = [
             f"--{each.path} {each.value or repr('')}    ({each.expects})\n    {each.doc}" for each in settings(config)
         ]
-        return Reply(data={"config": to_dict(config)}, text="\n".join(lines))
+        return Reply(data={"config": to_dict(config)}, text="\n".join([*lines, "", explain(config)]))
     from counterpoint.train.trainer import train
 
     result = train(config, resume=arguments.resume)
