@@ -103,6 +103,16 @@ class World:
         """Whether the episode is over: achieved or out of time."""
         return self.success or self.timed_out
 
+    @property
+    def is_unstable(self) -> bool:
+        """Whether the physics broke down; then nothing that was sensed can be trusted."""
+        warnings = (
+            mujoco.mjtWarning.mjWARN_BADQPOS,
+            mujoco.mjtWarning.mjWARN_BADQVEL,
+            mujoco.mjtWarning.mjWARN_BADQACC,
+        )
+        return any(self.data.warning[warning].number for warning in warnings)
+
     def step(self, command: ArrayLike) -> None:
         """Apply `command` [acting], in the units of the acting channels, for one control period.
 
@@ -118,7 +128,7 @@ class World:
         self.num_steps += 1
         end = round(self.num_steps * self.control_period_s / TICK_S) + round(WARM_UP_S / TICK_S)
         self._hold(executed, end)
-        if self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
+        if self.is_unstable:
             raise CounterpointError(
                 f"{self.origin}: physics became unstable at {self.time_s:.2f} s; discard the episode"
             )
