@@ -283,8 +283,8 @@ def _offline_table(results: Sequence[Row]) -> tuple[Table, ...]:
     )
     note = (
         "Error of the policy with its 95% interval over episodes, errors of the baselines on the same decisions, and "
-        "the reverse Kullback-Leibler divergence of whole chunks in nats (0 is perfect; it forgives spread that covers the "
-        "truth more than answers that agree on something wrong)."
+        "the reverse Kullback-Leibler divergence of whole chunks in nats (0 is perfect; spread that covers the truth "
+        "costs less than answers that agree on something wrong)."
     )
     header = ("robot", "policy", "95%", *names, "reverse KL", "decisions")
     return (Table(header=header, body=body, note=note),)

@@ -1,0 +1,242 @@
+"""The demo, stage by stage; each leaves an artefact on disk that the next ones and the report read.
+
+collect  data/sim      train    train/         rollout  rollout.json, videos/
+ingest   data/real     offline  offline.json   law      law/, law.json          report  report.html
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from counterpoint.core.config import to_dict
+from counterpoint.core.errors import ConfigError
+from counterpoint.core.records import Json, finite_json
+from counterpoint.demo.config import DemoConfig, curve, rollouts, training
+from counterpoint.demo.stages import Stages
+from counterpoint.demo.summary import summary_table
+from counterpoint.evaluate.offline import evaluate_offline
+from counterpoint.evaluate.rollout import RolloutConfig, RolloutResult, rollout
+from counterpoint.evaluate.worlds import fitting_pairs
+from counterpoint.ingest import ingest
+from counterpoint.policy.model_policy import ModelPolicy
+from counterpoint.report import write_report
+from counterpoint.robots.library import load_robot
+from counterpoint.scaling.curve import fit_curve, run_curve
+from counterpoint.sim.collect import collect
+from counterpoint.sim.tasks import load_task
+from counterpoint.store import Store
+from counterpoint.train.config import TrainConfig
+from counterpoint.train.trainer import train
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """What the demo made."""
+
+    report: Path
+    seconds: dict[str, float]
+    """Wall-clock seconds by stage."""
+    summary: str
+    """A short table for the terminal."""
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return plain JSON."""
+        return {"report": str(self.report), "seconds": {**self.seconds}, "total_seconds": sum(self.seconds.values())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Where things lie."""
+
+    config: DemoConfig
+    out: Path
+    logs: Path | None
+    progress: bool
+
+    @property
+    def simulated(self) -> Path:
+        """Store of simulated episodes."""
+        return self.out / "data" / "sim"
+
+    @property
+    def real(self) -> Path:
+        """Store of recordings."""
+        return self.out / "data" / "real"
+
+    @property
+    def stores(self) -> tuple[Path, ...]:
+        """Stores that the model learns from."""
+        return (self.simulated, self.real) if self.logs is not None else (self.simulated,)
+
+    def training(self) -> TrainConfig:
+        """Return the configuration of the one model."""
+        recorded = tuple(Store.open(self.real).embodiments) if self.logs is not None else ()
+        return training(self.config, self.stores, recorded, self.out / "train")
+
+
+def run_demo(
+    out: Path,
+    logs: Path | None = None,
+    config: DemoConfig | None = None,
+    *,
+    progress: bool = True,
+    say: Say | None = None,
+) -> DemoResult:
+    """Go the whole way below the folder `out`; stages that are done are not repeated.
+
+    Args:
+        out: everything is written here; the report is `out/report.html`.
+        logs: recordings of real robots (LeRobot datasets) to train on too.
+        config: budgets.
+        progress: whether to show progress bars.
+        say: shows one line; to standard error by default.
+
+    Raises:
+        ConfigError: `out` holds a demo with other settings.
+        CounterpointError: what the stages raise.
+    """
+    demo = Demo(config=config or DemoConfig(), out=out, logs=logs, progress=progress)
+    _check_same(demo)
+    stages = Stages(out, total=7 + (logs is not None), say=say or _say)
+    try:
+        stages.run("collect", "experts show the tasks on every robot", lambda: _collect(demo))
+        if logs is not None:
+            stages.run("ingest", f"recordings of real robots from {logs}", lambda: _ingest(demo, logs))
+        stages.run("train", f"one model for all robots, {demo.config.train_s:.0f} s", lambda: _train(demo))
+        stages.run("offline", "errors on held-out episodes, beside simple baselines", lambda: _offline(demo))
+        stages.run("rollout", "unseen worlds that do not wait, at several delays", lambda: _rollout(demo))
+        stages.run("law", f"error against data, {len(demo.config.law_amounts)} amounts", lambda: _law(demo))
+        stages.run("report", "one page with everything", lambda: f"wrote {write_report(out)}")
+    finally:
+        stages.close()
+    write_report(out)  # once more: only now does the record hold what the report itself took
+    return DemoResult(report=out / "report.html", seconds=stages.seconds, summary=summary_table(out, stages.seconds))
+
+
+def _collect(demo: Demo) -> str:
+    config = demo.config
+    for robot, task in fitting_pairs(config.robots, config.tasks):
+        collect(
+            load_robot(robot),
+            load_task(task),
+            config.episodes[task],
+            demo.simulated,
+            seed=config.seed,
+            workers=config.workers,
+            progress=demo.progress,
+        )
+    store = Store.open(demo.simulated)
+    minutes = sum(info.duration_s for info in store.episodes) / 60
+    return f"{len(store)} episodes, {minutes:.0f} minutes of robot time"
+
+
+def _ingest(demo: Demo, logs: Path) -> str:
+    report = ingest([logs], demo.real, progress=demo.progress)
+    return f"{report.added} episodes added, {len(report.quarantined)} quarantined"
+
+
+def _train(demo: Demo) -> str:
+    config = demo.training()
+    result = train(config, resume=config.out.exists(), progress=demo.progress)
+    if not result.is_finished:
+        raise KeyboardInterrupt
+    return f"{result.step} steps, loss {float(str(result.metrics['loss'])):.3f}"
+
+
+def _offline(demo: Demo) -> str:
+    config = demo.training()
+    policy = ModelPolicy(config.out, threads=demo.config.workers)
+    held_out = replace(config.data.selection(), split="test")
+    results = evaluate_offline(policy, [Store.open(path) for path in demo.stores], held_out, demo.config.offline)
+    write_json(demo.out / "offline.json", {"results": [result.to_dict() for result in results]})
+    wins = sum(result.next_action_mse < min(result.baselines.values()) for result in results)
+    return f"below all baselines on {wins} of {len(results)} robots"
+
+
+def _rollout(demo: Demo) -> str:
+    rows: list[Json] = []
+    for kind, config in rollouts(demo.config, demo.out / "train", demo.out / "videos").items():
+        results = [result.to_dict() for result in _with_bar(kind, config, demo.progress)]
+        if kind == "films":
+            _attach_films(rows, results, demo.out)
+        else:
+            rows += [{**row, "policy": "model" if config.policy != "hold" else "hold"} for row in results]
+    write_json(demo.out / "rollout.json", {"results": rows})
+    rates = [float(str(row["success_rate"])) for row in rows if isinstance(row, dict) and row["policy"] == "model"]
+    return f"{100 * sum(rates) / len(rates):.0f}% of worlds solved over all delays"
+
+
+def _with_bar(kind: str, config: RolloutConfig, progress: bool) -> list[RolloutResult]:
+    with tqdm(desc=f"rollout {kind}", unit="group", disable=not progress, dynamic_ncols=True) as bar:
+
+        def on_group(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return rollout(config, on_group)
+
+
+def _attach_films(rows: list[Json], filmed: list[dict[str, Json]], out: Path) -> None:
+    """Name each film in the row of its robot, task and delay; or add a row of its own."""
+    for film in filmed:
+        videos: list[Json] = [str(Path(str(name)).relative_to(out)) for name in _listed(film["videos"])]
+        key = (film["robot"], film["task"], film["delay_ms"])
+        for row in rows:
+            if (
+                isinstance(row, dict)
+                and (row["robot"], row["task"], row["delay_ms"]) == key
+                and row["policy"] == "model"
+            ):
+                row["videos"] = videos
+                break
+        else:
+            rows.append({**film, "policy": "model", "videos": videos})
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _law(demo: Demo) -> str:
+    config = curve(demo.config, demo.training())
+    with tqdm(desc="law", unit="run", disable=not demo.progress, dynamic_ncols=True) as bar:
+
+        def on_run(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        points = run_curve(config, demo.out / "law", on_run)
+    law = fit_curve(points, config.law)
+    write_json(demo.out / "law.json", law)
+    fits = law["fits"]
+    assert isinstance(fits, dict)
+    return f"fitted {len(fits)} curves over {len(config.amounts)} amounts of data"
+
+
+def _check_same(demo: Demo) -> None:
+    """Refuse to mix two demos in one folder."""
+    settings: dict[str, Json] = {"config": to_dict(demo.config), "logs": None if demo.logs is None else str(demo.logs)}
+    path = demo.out / "demo.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
+        raise ConfigError(f"{path}: this folder holds a demo with other settings; give another --out or delete it")
+    write_json(path, settings)
+
+
+def write_json(path: Path, value: dict[str, Json]) -> None:
+    """Write a JSON file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(finite_json(value), indent=1, allow_nan=False), encoding="utf-8")
+    part.replace(path)
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
