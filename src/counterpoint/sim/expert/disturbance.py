@@ -24,6 +24,8 @@ from counterpoint.sim.expert.controller import servo_lead_s
 from counterpoint.sim.world import World
 
 Float = NDArray[np.float64]
+MAX_TRAVEL_RAD = 0.3
+"""A push moves no joint farther than this if nobody resists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +111,8 @@ class Disturber:
         size = max(float(np.linalg.norm(jacobian[:, dofs] @ direction)), 1e-3)
         peak = np.zeros(len(world.robot.embodiment.acting))
         length_s = float(random.uniform(*self.config.push_s))
-        travel = direction * (random.uniform(*self.config.push_m) / size)
-        peak[channels] = np.clip(travel * lead_s / (0.5 * length_s), -0.3, 0.3)  # the mean of sin^2 is a half
+        scale = min(random.uniform(*self.config.push_m) / size, MAX_TRAVEL_RAD / float(np.abs(direction).max()))
+        peak[channels] = scale * direction * lead_s / (0.5 * length_s)  # the mean of sin^2 is a half
         return _Bump(peak=peak, start_s=world.time_s, length_s=length_s)
 
     def _nudge(self) -> Float:

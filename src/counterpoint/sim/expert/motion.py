@@ -18,7 +18,7 @@ from counterpoint.sim.task import ArmState, ObjectState, ToolGoal
 
 Float = NDArray[np.float64]
 
-GRASP_RADIUS_M = 0.012
+GRASP_RADIUS_M = 0.015
 """Fingers close when the tool is this near to the grasp point, horizontally and vertically."""
 HOVER_M = 0.1
 """Height of the funnel over the grasp point."""
@@ -62,11 +62,11 @@ def grasp_goal(arm: ArmState, thing: ObjectState, *, speed_m_s: float = 0.45) ->
     error = horizontal(offset)
     drift = _drift(thing)
     inside = error < GRASP_RADIUS_M and abs(offset[2]) < GRASP_RADIUS_M
-    closing = arm.opening < 0.85 and error < 2 * GRASP_RADIUS_M and abs(offset[2]) < 2 * GRASP_RADIUS_M
+    closing = arm.opening < 0.85 and error < 0.025 and abs(offset[2]) < 0.025
     if inside or (closing and thing.name in arm.touching):
         return ToolGoal(position=thing.position, opening=0.0, speed_m_s=speed_m_s, velocity=drift)
     narrow = ramp(0.9 - arm.opening, 0.0, 0.4)
-    height = HOVER_M * max(ramp(error, 0.006, 0.04), narrow)
+    height = HOVER_M * max(ramp(error, 0.01, 0.045), narrow)
     return ToolGoal(position=raised(thing.position, height), opening=1.0, speed_m_s=speed_m_s, velocity=drift)
 
 
