@@ -23,6 +23,12 @@ def test_orthogonalized_matrices_have_singular_values_near_one(shape: tuple[int,
     assert float(singular.max()) < 1.3
 
 
+def test_low_precision_gives_nearly_the_same_directions() -> None:
+    matrices = random(3, 12, 40)
+    exact, rough = orthogonalize(matrices), orthogonalize(matrices, precision=torch.bfloat16)
+    assert float((exact - rough).norm() / exact.norm()) < 0.03
+
+
 def test_stacked_matrices_are_orthogonalized_like_single_ones() -> None:
     stack = random(4, 6, 9)
     single = torch.stack([orthogonalize(matrix) for matrix in stack])
@@ -41,7 +47,7 @@ def test_other_parameters_follow_torch_adamw() -> None:
 
 
 def test_hidden_parameters_follow_the_published_update() -> None:
-    config = OptimizerConfig(matrix_rate=0.1, momentum=0.9, weight_decay=0.01)
+    config = OptimizerConfig(matrix_rate=0.1, momentum=0.9, weight_decay=0.01, orthogonalize_in="float32")
     parameter = nn.Parameter(random(6, 3))
     optimizer = MuonAdamW({"w": parameter}, {}, config)
     expected, momentum = parameter.detach().clone(), torch.zeros(6, 3)

@@ -41,6 +41,9 @@ class OptimizerConfig:
     takes AdamW's rates (Liu et al. 2025, arXiv 2502.16982, equation 4)."""
     newton_schulz_steps: int = 5
     """Iterations of the orthogonalisation, 1 to 20."""
+    orthogonalize_in: Literal["float32", "bfloat16", "auto"] = "auto"
+    """Precision of that iteration; `auto` is bfloat16 where the processor multiplies it natively (about 3 times
+    faster, as in the source)."""
     gradient_clip: float = 1.0
     """Largest global norm of the gradient; 0 switches clipping off."""
 
@@ -61,22 +64,29 @@ class OptimizerConfig:
             raise ConfigError(f"update_scale: expected 'spectral' or 'match_adamw', got {self.update_scale!r}")
 
 
-def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor, steps: int = 5, precision: torch.dtype = torch.float32) -> Tensor:
     """Return the semi-orthogonal matrices nearest to `matrices` [..., rows, columns], approximately.
 
-    Singular values end up between about 0.7 and 1.2. Works in bfloat16 on an accelerator and in
-    float32 on a CPU; returns the dtype it was given.
+    Singular values end up between about 0.7 and 1.2, but for those near zero. Multiplies in
+    `precision`; returns the dtype it was given.
     """
     a, b, c = NEWTON_SCHULZ
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
-    is_tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if is_tall else x
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    wide = matrices.mT if is_tall else matrices
+    x = wide.reshape(-1, *wide.shape[-2:]).to(precision)
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = (x.mT if is_tall else x).to(matrices.dtype)
-    return result
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    x = x.reshape(wide.shape).to(matrices.dtype)
+    return x.mT if is_tall else x
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether the processor behind `device` multiplies bfloat16 matrices natively."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 class MuonAdamW:
@@ -125,7 +135,8 @@ class MuonAdamW:
             momenta = [self._momentum[name] for name in names]
             torch._foreach_lerp_(momenta, gradients, 1 - self.config.momentum)
             nesterov = torch._foreach_lerp(gradients, momenta, self.config.momentum)
-            updates = orthogonalize(torch.stack(nesterov), self.config.newton_schulz_steps)
+            stacked = torch.stack(nesterov)
+            updates = orthogonalize(stacked, self.config.newton_schulz_steps, self._precision(stacked.device))
             parameters: list[Tensor] = [self.hidden[name] for name in names]
             torch._foreach_mul_(parameters, 1 - rate * self.config.weight_decay)
             torch._foreach_add_(parameters, list(updates.unbind()), alpha=-rate * self._scale(shape))
@@ -152,6 +163,11 @@ class MuonAdamW:
         if decayed:
             torch._foreach_mul_(decayed, 1 - rate * self.config.weight_decay)
         torch._foreach_add_([self.other[name] for name in names], updates)
+
+    def _precision(self, device: torch.device) -> torch.dtype:
+        choice = self.config.orthogonalize_in
+        is_low = multiplies_bfloat16(device) if choice == "auto" else choice == "bfloat16"
+        return torch.bfloat16 if is_low else torch.float32
 
     def _scale(self, shape: torch.Size) -> float:
         rows, columns = shape[-2], shape[-1]

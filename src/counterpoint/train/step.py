@@ -44,7 +44,7 @@ def train_step(run: Run, config: TrainConfig, world: World, batches: Iterator[Ba
         noise = torch.Generator(world.device)
         noise.manual_seed(stable_hash(config.seed, "noise", run.step, piece, bits=63))
         loss = run.model.loss(to_tensors(batch, world.device), noise)
-        (loss.total / config.slices).backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        torch.autograd.backward(loss.total / config.slices)
         totals.loss += float(loss.total.detach()) / config.slices
         totals.tokens += count_tokens(batch, config.model.knots_per_token)
         totals.experience_s += batch.experience_s
