@@ -134,5 +134,5 @@ def _uses_bfloat16(config: HarmonicConfig, device: torch.device) -> bool:
     if config.training_matmul != "auto":
         return config.training_matmul == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
