@@ -49,9 +49,12 @@ def _set_look(spec: mujoco.MjSpec) -> None:
     spec.visual.headlight.ambient[:] = 0.5
     spec.visual.headlight.diffuse[:] = 0.18
     spec.visual.headlight.specular[:] = 0.05
+    spec.stat.extent = 2.0
+    spec.visual.map.znear = 0.004  # of the extent: wrist cameras see what is between the fingers
 
 
 def _add_room(spec: mujoco.MjSpec, robot: Robot, layout: Layout, low: Float, high: Float) -> None:
+    feet = [body.pos + (body.frame.pos if body.frame else np.zeros(3)) for body in spec.worldbody.bodies]
     site, top = layout.site, robot.table_height_m
     corner, far = low[:2] - TABLE_MARGIN_M, high[:2] + TABLE_MARGIN_M
     table = spec.worldbody.add_body(name="table", pos=[*(corner + far) / 2, top - TABLE_THICKNESS_M / 2])
@@ -70,8 +73,9 @@ def _add_room(spec: mujoco.MjSpec, robot: Robot, layout: Layout, low: Float, hig
         leg = (top - TABLE_THICKNESS_M - floor) / 2
         _add_scenery(table, [x * (half[0] - 0.04), y * (half[1] - 0.04), -leg - 0.02], [0.025, 0.025, leg], site.floor)
     room = spec.worldbody.add_body(name="room")
-    if floor < 0:
-        _add_scenery(room, [0, 0, floor / 2], [0.12, 0.12, -floor / 2], (0.30, 0.31, 0.33))
+    for foot in feet if floor < 0 else ():
+        half_height = (foot[2] - floor) / 2
+        _add_scenery(room, [foot[0], foot[1], floor + half_height], [0.12, 0.12, half_height], (0.30, 0.31, 0.33))
     _add_scenery(room, [0.4, 0, floor - 0.01], [4, 4, 0.01], site.floor)
     _add_scenery(room, [-1.6, 0, floor + 1.5], [0.02, 4, 1.6], site.wall)
     _add_scenery(room, [0.4, 2.6, floor + 1.5], [4, 0.02, 1.6], site.wall)
@@ -148,7 +152,7 @@ def _add_cameras(spec: mujoco.MjSpec, robot: Robot, layout: Layout, low: Float, 
     front = middle + np.array([0.75 + 0.55 * span, -0.45 * span, 0.32 + 0.4 * span]) + shift[0]
     side = middle + np.array([0.3, -(0.7 + 0.65 * span), 0.3 + 0.35 * span]) + shift[0]
     for name, position in (("front", front), ("side", side)):
-        spec.worldbody.add_camera(name=name, pos=position, quat=_look_at(position, middle + shift[1]), fovy=48)
+        spec.worldbody.add_camera(name=name, pos=position, quat=_look_at(position, middle + shift[1]), fovy=53)
     known = {camera.name for camera in spec.cameras}
     for arm in robot.arms:
         name = "wrist" if arm.side == "center" else f"{arm.side}/wrist"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoint.core.clock import NS_PER_SECOND, seconds_to_ns
-from counterpoint.core.embodiment import Side, StreamSpec
+from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.episode import Provenance
 from counterpoint.core.errors import CounterpointError, PolicyError, unknown_name
 from counterpoint.core.policy import ActionChunk, Observation
@@ -32,7 +32,8 @@ from counterpoint.sim.scene import compile_scene
 from counterpoint.sim.schedule import camera_timing
 from counterpoint.sim.sensors import CameraSensor, Sensor, state_sensors, tracker_sensors
 from counterpoint.sim.start import set_start_pose
-from counterpoint.sim.task import ArmState, ObjectState, Task, WorldState
+from counterpoint.sim.task import Task, WorldState
+from counterpoint.sim.truth import read_state
 
 Float = NDArray[np.float64]
 WARM_UP_S = 0.3
@@ -159,7 +160,15 @@ class World:
     def state(self) -> WorldState:
         """Return the true state now; computed once a step."""
         if self._state is None:
-            self._state = self._read_state()
+            self._state = read_state(
+                self.robot,
+                self.layout,
+                self.bindings,
+                self.data,
+                self._touches,
+                time_s=self.time_s,
+                clock_s=self.time_ns / NS_PER_SECOND,
+            )
         return self._state
 
     def measured(self) -> NDArray[np.float32]:
@@ -242,60 +251,12 @@ class World:
                 self.data.mocap_pos[mocap] = placed.position + placed.motion.offset(time_s)
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
-        self._log.append(self.data, self.bindings.touches(self.data))
+        self._touches = self.bindings.touches(self.data)
+        self._log.append(self.data, self._touches)
         for camera in self._cameras:
             if camera.is_due(self.time_ns):
                 spec = camera.spec
                 camera.keep(render_frame(self.model, self.data, camera.camera, height=spec.height, width=spec.width))
-
-    def _read_state(self) -> WorldState:
-        data, bindings = self.data, self.bindings
-        touches = bindings.touches(data)
-        names = [placed.name for placed in self.layout.objects]
-        arms: dict[Side, ArmState] = {}
-        measured = self.measured()
-        velocity = np.zeros(6)
-        for index, arm in enumerate(self.robot.arms):
-            site = int(bindings.tool_sites[index])
-            mujoco.mj_objectVelocity(self.model, data, mujoco.mjtObj.mjOBJ_SITE, site, velocity, 0)
-            opening = 1.0
-            if arm.gripper is not None:
-                acting = self.robot.embodiment.acting_names
-                opening = arm.gripper.opening([measured[acting.index(name)] for name in arm.gripper.channels])
-            arms[arm.side] = ArmState(
-                side=arm.side,
-                position=data.site_xpos[site].copy(),
-                rotation=data.site_xmat[site].reshape(3, 3).copy(),
-                velocity=velocity[3:].copy(),
-                opening=opening,
-                joints=data.qpos[bindings.arm_qpos[index]],
-                touching=frozenset(names[slot] for slot in touches.touching[index]),
-                gripping=frozenset(names[slot] for slot in touches.gripping[index]),
-            )
-        return WorldState(
-            time_s=self.time_s,
-            table_height_m=self.robot.table_height_m,
-            arms=arms,
-            objects=tuple(self._object_state(slot) for slot in range(len(names))),
-        )
-
-    def _object_state(self, slot: int) -> ObjectState:
-        placed, body = self.layout.objects[slot], int(self.bindings.object_bodies[slot])
-        velocity = np.zeros(3)
-        if placed.spec.movable:
-            dof = self.bindings.object_dof[slot]
-            velocity = self.data.qvel[dof : dof + 3].copy()
-        elif placed.motion is not None:
-            velocity = placed.motion.velocity(self.time_ns / NS_PER_SECOND)
-        return ObjectState(
-            name=placed.name,
-            spec=placed.spec,
-            side=placed.side,
-            position=self.data.xpos[body].copy(),
-            rotation=self.data.xmat[body].reshape(3, 3).copy(),
-            velocity=velocity,
-            half_size=placed.half_size,
-        )
 
     def _checked(self, command: ArrayLike) -> NDArray[np.float32]:
         values = np.asarray(command, dtype=np.float32)
