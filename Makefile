@@ -27,10 +27,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python tools/check_tree.py
-	$(BIN)/codespell src tests docs tools benchmarks README.md CHANGELOG.md
-	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/mypy tests tools benchmarks
+	$(BIN)/codespell src docs tools $(wildcard benchmarks) README.md CHANGELOG.md
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy src tests tools $(wildcard benchmarks)
 
 format: setup
 	$(BIN)/ruff format .

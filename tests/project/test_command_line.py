@@ -84,7 +84,7 @@ def test_robots_list_has_the_keys_that_scripts_rely_on(capsys: Capture) -> None:
         (["collect", "--task", "reach"], "--robot"),
         (["train", "smal"], "unknown recipe 'smal'"),
         (["train", "small", "--steps"], "steps: expected a value"),
-        (["train", "small", "--batch-widows", "3"], "batch_widows: unknown key; did you mean 'batch_windows'"),
+        (["train", "tiny", "--batch-widows", "3"], "batch_widows: unknown key; did you mean 'batch_windows'"),
         (["rollout", "hold", "--robot", "ur5e", "--task", "reach", "--delay-ms", "soon"], "or 'measured', got 'soon'"),
         (["check", "nowhere"], "nowhere"),
         (["report", "nowhere"], "nowhere"),

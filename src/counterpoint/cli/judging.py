@@ -23,9 +23,11 @@ class EvaluateArguments(VerbArguments):
     data: tuple[Path, ...]
     """Stores to judge on, one or several."""
     split: Literal["test", "train", "all"] = "test"
-    """`test`: the episodes that training with the same `holdout_fraction` kept apart."""
-    holdout_fraction: float = 0.1
-    """Share of episodes kept apart; as in training."""
+    """`test`: the episodes that training kept apart."""
+    holdout_fraction: float | None = None
+    """Share of episodes kept apart; as in the checkpoint's training where left out."""
+    robot: str = ""
+    """Only these robots, with commas between; all in the stores where left out."""
     max_decisions: int = 400
     """Decisions judged a robot, at least 1; more is finer and slower."""
     seed: int = 0
@@ -65,7 +67,14 @@ def run_evaluate(arguments: EvaluateArguments) -> Reply:
 
     policy = ModelPolicy(arguments.checkpoint)
     stores = [Store.open(path) for path in arguments.data]
-    selection = Selection(split=arguments.split, holdout_fraction=arguments.holdout_fraction)
+    trained = _trained_holdout(policy.checkpoint.training)
+    holdout = trained if arguments.holdout_fraction is None else arguments.holdout_fraction
+    if arguments.split == "test" and holdout > trained:
+        raise ConfigError(
+            f"--holdout-fraction: expected at most {trained}, as in training, got {holdout}: "
+            "some of these episodes were trained on; lower it, or say --split all"
+        )
+    selection = Selection(split=arguments.split, holdout_fraction=holdout, robots=split_names(arguments.robot))
     config = OfflineConfig(max_decisions=arguments.max_decisions, seed=arguments.seed)
     results = evaluate_offline(policy, stores, selection, config)
     rows = [
@@ -76,6 +85,15 @@ def run_evaluate(arguments: EvaluateArguments) -> Reply:
     listed: list[Json] = [result.to_dict() for result in results]
     note = "errors in per-channel normalised units; from .. to is a 95% interval over episodes"
     return Reply(data={"results": listed}, text=f"{table(header, rows)}\n{note}")
+
+
+def _trained_holdout(training: dict[str, Json]) -> float:
+    """Return the share of episodes that a checkpoint's training kept apart; 0.1 where its record does not say."""
+    match training:
+        case {"config": {"data": {"holdout_fraction": float(share)}}}:
+            return share
+        case _:
+            return 0.1
 
 
 def run_rollout(arguments: RolloutArguments) -> Reply:

@@ -128,8 +128,8 @@ def run_verb(verb: AnyVerb, words: Sequence[str], *, as_json: bool) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
             reply = run()
-    except KeyboardInterrupt:
-        return _interrupted(verb, as_json=as_json)
+    except KeyboardInterrupt as stop:
+        return _interrupted(str(stop) or verb.resume, as_json=as_json)
     except (CounterpointError, OSError, ModuleNotFoundError) as error:
         if arguments.debug:
             traceback.print_exc()
@@ -150,10 +150,10 @@ def _print_json(data: dict[str, Json]) -> None:
     print(json.dumps(finite_json(data), allow_nan=False))
 
 
-def _interrupted(verb: AnyVerb, *, as_json: bool) -> int:
-    print(f"\ninterrupted: {verb.resume}", file=sys.stderr)
+def _interrupted(how_to_go_on: str, *, as_json: bool) -> int:
+    print(f"\ninterrupted: {how_to_go_on}", file=sys.stderr)
     if as_json:
-        _print_json({"error": "interrupted", "next": verb.resume})
+        _print_json({"error": "interrupted", "next": how_to_go_on})
     return 130
 
 

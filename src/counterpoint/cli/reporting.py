@@ -32,10 +32,10 @@ class ReportArguments(VerbArguments):
 
 def run_demo(arguments: DemoArguments) -> Reply:
     """Go the whole way: collect, ingest, train, evaluate, roll out, fit a law, report."""
-    from counterpoint.demo import run_demo as demo
+    from counterpoint import demo
 
-    result = demo(arguments.out, logs=arguments.logs)
-    return Reply(data=result.to_dict(), text=f"done; open {result.report}")
+    result = demo.run_demo(arguments.out, logs=arguments.logs)
+    return Reply(data=result.to_dict(), text=f"{result.summary}\n\ndone; open {result.report}")
 
 
 def run_report(arguments: ReportArguments) -> Reply:
