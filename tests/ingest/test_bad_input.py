@@ -168,6 +168,7 @@ SOURCES: dict[str, tuple[str, Spoil]] = {
     "episodes not json": ("not_json", text("episodes.jsonl", '{"episode_index": 0\n')),
     "episodes doubled": ("bad_episode_index", text("episodes.jsonl", '{"episode_index": 0}\n{"episode_index": 0}\n')),
     "episodes negative": ("bad_episode_index", text("episodes.jsonl", '{"episode_index": -1}\n')),
+    "half a character": ("not_json", text("tasks.jsonl", '{"task_index": 0, "task": "\\ud800"}\n')),
     "no episodes": ("missing_file", lambda root: (root / "meta/episodes.jsonl").unlink()),
 }
 
@@ -303,4 +304,5 @@ def test_any_bytes_changed_anywhere_never_stop_the_ingest(data: st.DataObject) -
         path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2]))])
         report = ingest([made.root], Path(folder) / "store", progress=False)
         assert report.added + report.skipped + len(report.quarantined) >= 1
+        assert "unreadable" not in {bad.reason for bad in report.quarantined}  # every reader foresees spoilt bytes
         assert Store.open(Path(folder) / "store").verify() == []

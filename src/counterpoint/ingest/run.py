@@ -6,7 +6,8 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def ingest(
         options = ReadOptions(robot=robot, labels=labels or Labels())
         for path in map(Path, sources):
             try:
-                source = open_source(path, options, format)
+                with _explained(str(path)):
+                    source = open_source(path, options, format)
             except IngestError as error:
                 _quarantine(root, report, Quarantined(path=str(path), item="", reason=error.reason, message=str(error)))
                 continue
@@ -109,10 +111,11 @@ def _ingest_items(
     items: Sequence[str] = source.items()
     for item in tqdm(items, desc=f"ingest {source.path.name}", unit="episode", disable=not progress):
         try:
-            if source.content_hash(item) in known:
-                report.skipped += 1
-                continue
-            ingested = _read(source, item)
+            with _explained(f"{source.path}, {item}"):
+                if source.content_hash(item) in known:
+                    report.skipped += 1
+                    continue
+                ingested = _read(source, item)
         except IngestError as error:
             bad = Quarantined(path=str(source.path), item=item, reason=error.reason, message=str(error))
             _quarantine(writer.root, report, bad)
@@ -131,6 +134,18 @@ def _read(source: LogSource, item: str) -> Ingested:
         raise
     except CounterpointError as error:  # a stream or robot that breaks the core contracts
         raise IngestError(f"{source.path}, {item}: {error}", reason="bad_value") from error
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    """Turn what a reader did not foresee into a reason code: no log may stop the others."""
+    try:
+        yield
+    except CounterpointError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, TypeError, ValueError) as error:
+        logger.debug("unforeseen in %s", where, exc_info=True)
+        raise IngestError(f"{where}: {type(error).__name__}: {error}", reason="unreadable") from error
 
 
 def _with_robot(episode: Episode, robot: Embodiment) -> Episode:

@@ -15,6 +15,8 @@ from counterpoint.core.errors import IngestError
 MAGIC = b"PAR1"
 MAX_TABLE_BYTES = 8 * 2**30
 """Most bytes that one table may unpack to."""
+_DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError)
+"""What pyarrow raises on spoilt bytes; ValueError where names are not UTF-8."""
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -38,7 +40,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         raise IngestError(f"{path}: cut off: {size} bytes without the end mark; copy it again", reason="truncated")
     try:
         file_ = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGED as error:
         raise IngestError(f"{path}: damaged Parquet ({error})", reason="damaged_parquet") from error
     groups = [file_.metadata.row_group(index) for index in range(file_.metadata.num_row_groups)]
     if sum(max(group.total_byte_size, group.num_rows) for group in groups) > MAX_TABLE_BYTES:
@@ -64,7 +66,7 @@ def read_columns(
     wanted = [*columns, *(name for name in optional if name in present)]
     try:
         return file.read(columns=wanted, use_threads=False)
-    except (pa.ArrowException, OSError, MemoryError) as error:
+    except _DAMAGED as error:
         raise IngestError(f"{path}: damaged Parquet ({error})", reason="damaged_parquet") from error
 
 
@@ -123,3 +125,11 @@ def scalars(table: pa.Table, column: str, where: str) -> NDArray[np.float64]:
     if not np.isfinite(values).all():
         raise IngestError(f"{where}: column {column!r} holds a number that is not finite", reason="not_finite")
     return values
+
+
+def column_values(table: pa.Table, column: str, where: str) -> list[object]:
+    """Return a column as Python values; raises IngestError `not_text` where strings are not UTF-8."""
+    try:
+        return list(table[column].to_pylist())
+    except ValueError as error:
+        raise IngestError(f"{where}: column {column!r}: {error}", reason="not_text") from error

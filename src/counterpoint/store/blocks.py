@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 BLOCK_SAMPLES = 65_536
+DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError)
+"""What reading spoilt bytes raises; ValueError where text is not UTF-8."""
 
 Number = TypeVar("Number", np.int64, np.float32)
 
@@ -111,7 +113,7 @@ def encode_streams(streams: Mapping[str, Columns]) -> bytes:
 
 
 def decode_streams(data: bytes) -> dict[str, Columns]:
-    """Read the bytes of `streams.parquet`; raises pyarrow.ArrowException or OSError where damaged."""
+    """Read the bytes of `streams.parquet`; raises one of DAMAGED."""
     table = pq.read_table(pa.BufferReader(data), schema=SCHEMA)
     return table_to_columns(table)
 

@@ -17,7 +17,7 @@ from counterpoint.core.embodiment import Embodiment, StreamSpec, embodiment_from
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import CounterpointError, StoreError, unknown_name
 from counterpoint.core.stream import Stream
-from counterpoint.store.blocks import Columns, decode_streams
+from counterpoint.store.blocks import DAMAGED, Columns, decode_streams
 from counterpoint.store.index import Problem, load_index
 from counterpoint.store.layout import STREAMS, check_store, episode_folder, next_step
 from counterpoint.store.manifest import EpisodeInfo, StreamInfo, info_from_dict
@@ -205,7 +205,7 @@ class Store:
         path = episode_folder(self.root, info.episode_id) / STREAMS
         try:
             columns = decode_streams(path.read_bytes())
-        except (OSError, pa.ArrowException) as error:
+        except DAMAGED as error:
             raise StoreError(
                 f"{path}: episode {info.episode_id!r}: damaged or missing ({error}); {next_step(self.root)}"
             ) from error

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from counterpoint.core.errors import StoreError
-from counterpoint.store.blocks import decode_streams
+from counterpoint.store.blocks import DAMAGED, decode_streams
 from counterpoint.store.index import Problem, read_manifest
 from counterpoint.store.layout import MANIFEST, STREAMS, episode_folder, sha256_hex
 from counterpoint.store.manifest import EpisodeInfo
@@ -80,7 +78,7 @@ def _check_samples(root: Path, folder: Path, info: EpisodeInfo) -> list[Problem]
     path = folder / STREAMS
     try:
         columns = decode_streams(path.read_bytes())
-    except (OSError, pa.ArrowException) as error:
+    except DAMAGED as error:
         return [_problem(root, path, "damaged_streams", str(error), info.episode_id)]
     return [
         _problem(root, path, "count", f"stream {stream.name!r}: expected {stream.samples} samples", info.episode_id)

@@ -32,18 +32,16 @@ MIN_SIDE = 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncodedVideo:
-    """An image stream whose frames are in an mp4 already, to be kept as they are.
-
-    Frame k at or after `start_s` belongs to `capture_ns[k]`. With `start_s` None the whole file is
-    copied byte for byte; else the wanted stretch is cut out at key frames without re-encoding.
-    """
+    """An image stream whose frames are encoded already, to be kept as they are; made by `copy_video`."""
 
     spec: StreamSpec
-    path: Path
+    data: bytes
+    """An mp4."""
+    pts: NDArray[np.int64]
+    """[samples], presentation time of each sample's frame in `data`."""
     capture_ns: NDArray[np.int64]
     arrival_ns: NDArray[np.int64]
     time_source: TimeSource = "measured"
-    start_s: float | None = None
 
 
 def encode_frames(frames: NDArray[np.uint8], *, crf: int = 23) -> tuple[bytes, NDArray[np.int64]]:
@@ -91,19 +89,20 @@ def list_pts(source: Path | io.BytesIO) -> NDArray[np.int64]:
     return _demuxed_pts(source)
 
 
-def take_video(video: EncodedVideo) -> tuple[bytes, NDArray[np.int64]]:
-    """Return the mp4 to keep for `video` and the pts of its samples, int64 [samples].
+def copy_video(path: Path, count: int, start_s: float | None = None) -> tuple[bytes, NDArray[np.int64]]:
+    """Return an mp4 with the first `count` frames at or after `start_s`, never re-encoded, and their pts.
+
+    Without `start_s` the whole file is returned, byte for byte.
 
     Raises:
-        StoreError: unreadable, or fewer frames than times.
+        StoreError: unreadable, or fewer frames than that.
     """
-    count = len(video.capture_ns)
-    if video.start_s is None:
-        pts = list_pts(video.path)
-        if len(pts) < count:
-            raise StoreError(f"{video.path}: {len(pts)} frames, expected {count}: the video is shorter than its table")
-        return video.path.read_bytes(), pts[:count]
-    return cut_video(video.path, video.start_s, count)
+    if start_s is not None:
+        return cut_video(path, start_s, count)
+    pts = list_pts(path)
+    if len(pts) < count:
+        raise StoreError(f"{path}: {len(pts)} frames, expected {count}: the video is shorter than its table")
+    return path.read_bytes(), pts[:count]
 
 
 def cut_video(path: Path, start_s: float, count: int) -> tuple[bytes, NDArray[np.int64]]:
@@ -160,11 +159,13 @@ def opened(source: Path | io.BytesIO) -> Iterator[tuple[InputContainer, VideoStr
     name = source if isinstance(source, Path) else "video"
     try:
         target = source if isinstance(source, io.BytesIO) else str(source)
-        with av.open(target, mode="r", format="mp4") as container:
-            if not container.streams.video:
-                raise StoreError(f"{name}: no video stream")
+        with av.open(target, mode="r", format="mp4", metadata_errors="replace") as container:
+            if not container.streams.video or container.streams.video[0].codec_context is None:
+                raise StoreError(f"{name}: no video stream of a known codec")
             yield container, container.streams.video[0]
-    except (av.error.FFmpegError, OSError, EOFError) as error:
+    except StoreError:
+        raise
+    except (av.error.FFmpegError, OSError, EOFError, ValueError, ArithmeticError, MemoryError) as error:
         raise StoreError(f"{name}: not a readable mp4 video ({error})") from error
 
 

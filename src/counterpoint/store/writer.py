@@ -28,7 +28,7 @@ from counterpoint.store.layout import (
     sha256_hex,
 )
 from counterpoint.store.manifest import EpisodeInfo, FileInfo, StreamInfo, manifest_from_bytes, manifest_to_bytes
-from counterpoint.store.video import EncodedVideo, encode_frames, take_video
+from counterpoint.store.video import EncodedVideo, encode_frames
 
 
 class StoreWriter:
@@ -67,7 +67,7 @@ class StoreWriter:
         Adding the same content again under the same id does nothing.
 
         Raises:
-            StoreError: another episode has this id, a video cannot be read, or the disk is full (what
+            StoreError: another episode has this id, or the disk is full (what
                 was committed before is not touched).
         """
         parts = [_decoded_part(stream) for stream in episode.streams.values()]
@@ -151,7 +151,7 @@ def _decoded_part(stream: Stream) -> _Part:
             flat = np.ascontiguousarray(stream.values, dtype=np.float32).ravel()
             columns = Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, values=flat)
         case "text":
-            texts = [str(text) for text in stream.values]
+            texts = [_checked_text(stream.spec.name, str(text)) for text in stream.values]
             columns = Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, texts=texts)
         case "image":
             frames = np.ascontiguousarray(stream.values, dtype=np.uint8)
@@ -169,17 +169,26 @@ def _decoded_part(stream: Stream) -> _Part:
     )
 
 
+def _checked_text(stream: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(f"stream {stream!r}: text {text[:40]!r} is not valid Unicode ({error.reason})") from error
+    return text
+
+
 def _encoded_part(name: str, video: EncodedVideo) -> _Part:
     if video.spec.name != name or video.spec.kind != "image":
         raise StoreError(f"video {name!r}: expected an image stream of that name, got {video.spec.name!r}")
-    data, pts = take_video(video)
-    columns = Columns(capture_ns=video.capture_ns, arrival_ns=video.arrival_ns, pts=pts)
+    if not len(video.pts) == len(video.capture_ns) == len(video.arrival_ns):
+        raise StoreError(f"video {name!r}: {len(video.pts)} frames for {len(video.capture_ns)} times")
+    columns = Columns(capture_ns=video.capture_ns, arrival_ns=video.arrival_ns, pts=video.pts)
     return _Part(
         spec=video.spec,
         time_source=video.time_source,
         columns=columns,
-        pixels_sha256=sha256_hex(data),
-        video=data,
+        pixels_sha256=sha256_hex(video.data),
+        video=video.data,
         encoding="copied",
     )
 

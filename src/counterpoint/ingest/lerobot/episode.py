@@ -23,7 +23,7 @@ from counterpoint.ingest.mapping import RobotMapping
 from counterpoint.ingest.source import Ingested, Labels
 from counterpoint.ingest.tables import matrix, read_columns, scalars
 from counterpoint.store import EncodedVideo
-from counterpoint.store.video import frames_between, list_pts, video_size
+from counterpoint.store.video import copy_video, frames_between, list_pts, video_size
 
 MAX_SECONDS = 1e8
 NOMINAL_TOLERANCE_S = 5e-4
@@ -185,27 +185,27 @@ def _odd_units(stream: Stream) -> list[str]:
 def _open_video(piece: VideoPiece, rows: Rows, info: Info) -> EncodedVideo:
     if piece.path.stat().st_size == 0:
         raise IngestError(f"{piece.path}: empty file, expected mp4", reason="empty_file")
+    count = len(rows.capture_ns)
     try:
         height, width, _ = video_size(piece.path)
         if piece.start_s is None or piece.end_s is None:
             found = len(list_pts(piece.path))
         else:
             found = frames_between(piece.path, piece.start_s, piece.end_s)
+        if found < count:
+            raise IngestError(
+                f"{piece.path}: {found} frames for {count} rows of episode {rows.index}", reason="short_video"
+            )
+        data, pts = copy_video(piece.path, count, piece.start_s)
     except StoreError as error:
         raise IngestError(f"video {piece.key!r}: {error}", reason="unreadable_video") from error
-    if found < len(rows.capture_ns):
-        raise IngestError(
-            f"{piece.path}: {found} frames for {len(rows.capture_ns)} rows of episode {rows.index}",
-            reason="short_video",
-        )
-    spec = StreamSpec(
-        name=f"camera/{piece.key.rsplit('.', 1)[-1]}", kind="image", height=height, width=width, rate_hz=info.fps
-    )
     return EncodedVideo(
-        spec=spec,
-        path=piece.path,
+        spec=StreamSpec(
+            name=f"camera/{piece.key.rsplit('.', 1)[-1]}", kind="image", height=height, width=width, rate_hz=info.fps
+        ),
+        data=data,
+        pts=pts,
         capture_ns=rows.capture_ns,
         arrival_ns=rows.capture_ns,
         time_source="nominal",
-        start_s=piece.start_s,
     )

@@ -78,7 +78,7 @@ def load_info(root: Path) -> Info:
         raise IngestError(f"{path}: missing; a LeRobot dataset has one", reason="missing_info")
     text = read_text(path)
     try:
-        raw = json.loads(text)
+        raw = load_json(text)
     except (ValueError, RecursionError) as error:
         raise IngestError(f"{path}: not JSON ({error})", reason="not_json") from error
     if not isinstance(raw, dict):
@@ -121,6 +121,14 @@ def read_text(path: Path) -> str:
         raise IngestError(f"{path}: not UTF-8 text ({error})", reason="not_text") from error
 
 
+def load_json(text: str) -> object:
+    """Parse JSON; raises ValueError also for escapes of half a character, which no text file can hold."""
+    raw: object = json.loads(text)
+    if "\\ud" in text.lower():
+        json.dumps(raw, ensure_ascii=False).encode()
+    return raw
+
+
 def read_json_lines(path: Path) -> list[dict[str, object]]:
     """Read a JSONL file of objects; raises IngestError `not_json` naming the line."""
     rows = []
@@ -128,7 +136,7 @@ def read_json_lines(path: Path) -> list[dict[str, object]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = load_json(line)
         except (ValueError, RecursionError) as error:
             raise IngestError(f"{path}, line {number}: not JSON ({error})", reason="not_json") from error
         if not isinstance(row, dict):

@@ -15,7 +15,7 @@ from counterpoint.ingest.lerobot.robot import map_robot
 from counterpoint.ingest.mapping import RobotMapping
 from counterpoint.ingest.paths import fill_template, inside
 from counterpoint.ingest.source import Ingested, ReadOptions
-from counterpoint.ingest.tables import open_parquet, read_columns, scalars
+from counterpoint.ingest.tables import column_values, open_parquet, read_columns, scalars
 
 PLACE = ("episode_index", "length", "data/chunk_index", "data/file_index")
 PIECE = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
@@ -101,7 +101,7 @@ def _tasks(root: Path) -> dict[int, str]:
     if column is None:
         raise IngestError(f"{path}: no column 'task' nor '__index_level_0__'", reason="missing_column")
     indices = scalars(table, "task_index", str(path)).astype(np.int64).tolist()
-    return {index: str(text) for index, text in zip(indices, table[column].to_pylist(), strict=True)}
+    return {index: str(text) for index, text in zip(indices, column_values(table, column, str(path)), strict=True)}
 
 
 def _episodes(root: Path, info: Info) -> dict[int, dict[str, float | str]]:
@@ -115,7 +115,7 @@ def _episodes(root: Path, info: Info) -> dict[int, dict[str, float | str]]:
         path = inside(root, str(listed.relative_to(root)))
         table = read_columns(open_parquet(path), path, PLACE, [*wanted[len(PLACE) :], "tasks"])
         columns = {name: _numbers(table, name, str(path)) for name in wanted}
-        tasks = table["tasks"].to_pylist() if "tasks" in table.column_names else [None] * table.num_rows
+        tasks = column_values(table, "tasks", str(path)) if "tasks" in table.column_names else [None] * table.num_rows
         for row in range(table.num_rows):
             place: dict[str, float | str] = {name: column[row] for name, column in columns.items()}
             index = int(place["episode_index"])
@@ -131,6 +131,6 @@ def _numbers(table: pa.Table, name: str, where: str) -> list[float]:
     if name not in table.column_names:
         return [float("nan")] * table.num_rows
     if name.startswith("videos/"):
-        column = table[name].to_pylist()
+        column = column_values(table, name, where)
         return [float(value) if isinstance(value, int | float) else float("nan") for value in column]
     return scalars(table, name, where).tolist()  # type: ignore[no-any-return]  # float64 gives floats
