@@ -52,14 +52,14 @@ class DemoConfig:
             raise ConfigError(f"demo.episodes: expected a number for every task, none for {', '.join(missing)}")
 
 
-def training(config: DemoConfig, stores: tuple[Path, ...], recorded: tuple[str, ...], out: Path) -> TrainConfig:
-    """Return the training run of the one model; `recorded` are the robots of real recordings."""
+def training(config: DemoConfig, stores: tuple[Path, ...], weights: dict[str, float], out: Path) -> TrainConfig:
+    """Return the training run of the one model; `weights` are the shares of windows by robot."""
     recipe = resolve(config.recipe)
     data = replace(
         recipe.data,
         stores=stores,
         holdout_fraction=config.holdout_fraction,
-        weights={robot: config.real_weight for robot in recorded},
+        weights=weights,
     )
     return replace(
         recipe, out=out, data=data, steps=None, max_seconds=config.train_s, threads=config.workers, seed=config.seed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,19 +18,17 @@ from tqdm import tqdm
 from counterpoint.core.config import to_dict
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, finite_json
+from counterpoint.demo.collecting import collect_all
 from counterpoint.demo.config import DemoConfig, curve, rollouts, training
 from counterpoint.demo.stages import Stages
 from counterpoint.demo.summary import summary_table
 from counterpoint.evaluate.offline import evaluate_offline
-from counterpoint.evaluate.rollout import RolloutConfig, RolloutResult, rollout
+from counterpoint.evaluate.rollout import RolloutConfig, RolloutResult, rollout, worker_pool
 from counterpoint.evaluate.worlds import fitting_pairs
 from counterpoint.ingest import ingest
 from counterpoint.policy.model_policy import ModelPolicy
 from counterpoint.report import write_report
-from counterpoint.robots.library import load_robot
 from counterpoint.scaling.curve import fit_curve, run_curve
-from counterpoint.sim.collect import collect
-from counterpoint.sim.tasks import load_task
 from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.trainer import train
@@ -78,8 +77,10 @@ class Demo:
 
     def training(self) -> TrainConfig:
         """Return the configuration of the one model."""
-        recorded = tuple(Store.open(self.real).embodiments) if self.logs is not None else ()
-        return training(self.config, self.stores, recorded, self.out / "train")
+        weights = dict.fromkeys(Store.open(self.simulated).embodiments, 1.0)
+        if self.logs is not None:
+            weights |= dict.fromkeys(Store.open(self.real).embodiments, self.config.real_weight)
+        return training(self.config, self.stores, weights, self.out / "train")
 
 
 def run_demo(
@@ -105,7 +106,7 @@ def run_demo(
     """
     demo = Demo(config=config or DemoConfig(), out=out, logs=logs, progress=progress)
     _check_same(demo)
-    stages = Stages(out, total=7 + (logs is not None), say=say or _say)
+    stages = Stages(out, total=6 + (logs is not None), say=say or _say)
     try:
         stages.run("collect", "experts show the tasks on every robot", lambda: _collect(demo))
         if logs is not None:
@@ -123,16 +124,13 @@ def run_demo(
 
 def _collect(demo: Demo) -> str:
     config = demo.config
-    for robot, task in fitting_pairs(config.robots, config.tasks):
-        collect(
-            load_robot(robot),
-            load_task(task),
-            config.episodes[task],
-            demo.simulated,
-            seed=config.seed,
-            workers=config.workers,
-            progress=demo.progress,
-        )
+    collect_all(
+        demo.simulated,
+        {(robot, task): config.episodes[task] for robot, task in fitting_pairs(config.robots, config.tasks)},
+        seed=config.seed,
+        workers=config.workers,
+        progress=demo.progress,
+    )
     store = Store.open(demo.simulated)
     minutes = sum(info.duration_s for info in store.episodes) / 60
     return f"{len(store)} episodes, {minutes:.0f} minutes of robot time"
@@ -163,25 +161,28 @@ def _offline(demo: Demo) -> str:
 
 def _rollout(demo: Demo) -> str:
     rows: list[Json] = []
-    for kind, config in rollouts(demo.config, demo.out / "train", demo.out / "videos").items():
-        results = [result.to_dict() for result in _with_bar(kind, config, demo.progress)]
-        if kind == "films":
-            _attach_films(rows, results, demo.out)
-        else:
-            rows += [{**row, "policy": "model" if config.policy != "hold" else "hold"} for row in results]
+    with worker_pool(demo.config.workers) as pool:
+        for kind, config in rollouts(demo.config, demo.out / "train", demo.out / "videos").items():
+            shared = pool if config.workers > 1 else None
+            results = [result.to_dict() for result in _with_bar(kind, config, shared, demo.progress)]
+            if kind == "films":
+                _attach_films(rows, results, demo.out)
+            else:
+                rows += [{**row, "policy": "model" if config.policy != "hold" else "hold"} for row in results]
     write_json(demo.out / "rollout.json", {"results": rows})
     rates = [float(str(row["success_rate"])) for row in rows if isinstance(row, dict) and row["policy"] == "model"]
     return f"{100 * sum(rates) / len(rates):.0f}% of worlds solved over all delays"
 
 
-def _with_bar(kind: str, config: RolloutConfig, progress: bool) -> list[RolloutResult]:
+def _with_bar(kind: str, config: RolloutConfig, pool: Executor | None, progress: bool) -> list[RolloutResult]:
     with tqdm(desc=f"rollout {kind}", unit="group", disable=not progress, dynamic_ncols=True) as bar:
 
         def on_group(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            bar.refresh()
 
-        return rollout(config, on_group)
+        return rollout(config, on_group, pool=pool)
 
 
 def _attach_films(rows: list[Json], filmed: list[dict[str, Json]], out: Path) -> None:
@@ -212,6 +213,7 @@ def _law(demo: Demo) -> str:
         def on_run(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            bar.refresh()
 
         points = run_curve(config, demo.out / "law", on_run)
     law = fit_curve(points, config.law)

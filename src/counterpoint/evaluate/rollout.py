@@ -2,16 +2,16 @@
 
     plan_groups --groups of seeds--> worker processes (worlds.run_group) --outcomes--> success +- Wilson
 
-Evaluation worlds are seeded `EVALUATION_SEED + i`; collection counts up from small seeds, so no policy
-is judged on a world it was trained in. Groups are a function of the configuration alone: the number
-of workers changes the time taken, never the result (but for `measured` delays, which are the machine's).
+Evaluation worlds are seeded `EVALUATION_SEED + i`; collection stays below, so no policy is judged on a
+world it was trained in. Groups are a function of the configuration alone: the number of workers
+changes the time taken, never the result (but for `measured` delays, which are the machine's).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,8 +24,8 @@ from counterpoint.evaluate.lockstep import Delay, Outcome
 from counterpoint.evaluate.statistics import wilson_interval
 from counterpoint.evaluate.worlds import Group, fitting_pairs, run_group
 
-EVALUATION_SEED = 1_000_000_000
-"""Evaluation worlds count up from here; collection must stay below."""
+EVALUATION_SEED = 2**31
+"""Evaluation worlds count up from here; collection draws its worlds below (31-bit hashes)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,30 +133,47 @@ def plan_groups(config: RolloutConfig) -> list[Group]:
     return groups
 
 
-def rollout(config: RolloutConfig, on_group: Callable[[int, int], None] | None = None) -> list[RolloutResult]:
+def worker_pool(workers: int) -> Executor:
+    """Return worker processes for `rollout`; use it as a context manager, for one or several rollouts."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # a forked graphics driver would not work
+
+
+def rollout(
+    config: RolloutConfig,
+    on_group: Callable[[int, int], None] | None = None,
+    *,
+    pool: Executor | None = None,
+) -> list[RolloutResult]:
     """Run everything and return one result a robot, task and delay, in the order of the plan.
 
-    `on_group(done, total)` is called as groups finish.
+    `on_group(done, total)` is called at the start and as groups finish. `pool`, from `worker_pool`, is used instead of
+    processes of its own.
     """
     groups = plan_groups(config)
     deadline = None if config.budget_s is None else time.monotonic() + config.budget_s
     finished: dict[int, tuple[list[Outcome], list[Path]]] = {}
+    if on_group is not None:
+        on_group(0, len(groups))
 
     def note(index: int, answer: tuple[list[Outcome], list[Path]]) -> None:
         finished[index] = answer
         if on_group is not None:
             on_group(len(finished), len(groups))
 
-    if config.workers == 1:
+    if config.workers == 1 and pool is None:
         for index, group in enumerate(groups):
             if index == 0 or deadline is None or time.monotonic() < deadline:
                 note(index, run_group(group))
+    elif pool is not None:
+        _run_in_processes(pool, groups, config.workers, deadline, note)
     else:
-        _run_in_processes(groups, config.workers, deadline, note)
+        with worker_pool(min(config.workers, len(groups))) as own:
+            _run_in_processes(own, groups, config.workers, deadline, note)
     return _merge(groups, finished)
 
 
 def _run_in_processes(
+    pool: Executor,
     groups: list[Group],
     workers: int,
     deadline: float | None,
@@ -165,15 +182,14 @@ def _run_in_processes(
     """Keep every worker busy with one group until all are done or the deadline has passed."""
     waiting = list(enumerate(groups))[::-1]
     running: dict[Future[tuple[list[Outcome], list[Path]]], int] = {}
-    with ProcessPoolExecutor(min(workers, len(groups)), mp_context=get_context("spawn")) as pool:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                index, group = waiting.pop()
-                running[pool.submit(run_group, group)] = index
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                note(running.pop(future), future.result())
-            if deadline is not None and time.monotonic() >= deadline:
-                waiting.clear()
+    while waiting or running:
+        while waiting and len(running) < workers:
+            index, group = waiting.pop()
+            running[pool.submit(run_group, group)] = index
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            note(running.pop(future), future.result())
+        if deadline is not None and time.monotonic() >= deadline:
+            waiting.clear()
 
 
 def _merge(groups: list[Group], finished: dict[int, tuple[list[Outcome], list[Path]]]) -> list[RolloutResult]:
