@@ -1,6 +1,6 @@
 """Data parallel training by torchrun: where a process stands, and sums over all of them.
 
-    torchrun --nproc-per-node 2 -m counterpoint train RECIPE
+    torchrun --nproc-per-node 2 -m counterpoint.cli.main train RECIPE --slices 2
 
 Every process keeps the whole model, takes its slices of each batch and averages gradients with the
 others, so all take the same step. The slices, not the processes, decide order and noise.
