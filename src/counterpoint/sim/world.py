@@ -61,12 +61,12 @@ class World:
         self.control_period_s = 1.0 / robot.embodiment.control_rate_hz
         self.start_ns = seconds_to_ns(WARM_UP_S)
         duration_s = WARM_UP_S + task.time_limit_s + SPARE_S
-        self._log = Log(self.bindings, round(duration_s / TICK_S) + 1)
+        self._log = Log(self.bindings, round(duration_s / TICK_S) + 2)
         self._sensors: list[Sensor] = state_sensors(robot, self.bindings, seed=seed, duration_s=duration_s)
         self._sensors += tracker_sensors(self.layout, seed=seed, duration_s=duration_s)
         self._cameras = [self._camera(camera, duration_s) for camera in cameras]
         self._sensors += self._cameras
-        steps = round((task.time_limit_s + SPARE_S) / self.control_period_s) + 1
+        steps = int((task.time_limit_s + SPARE_S) / self.control_period_s)
         self._commands = np.zeros((steps, len(robot.embodiment.acting)), dtype=np.float32)
         self._command_ns = np.zeros(steps, dtype=np.int64)
         self._lower = np.array([channel.lower for channel in robot.embodiment.acting])
