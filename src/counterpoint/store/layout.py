@@ -65,7 +65,7 @@ def create_store(root: Path) -> None:
     if (root / "store.json").exists():
         check_store(root)
         return
-    if root.exists() and (not root.is_dir() or any(root.iterdir())) and not _half_made(root):
+    if root.exists() and not (root.is_dir() and _half_made(root)) and not (root / "store.json").exists():
         raise StoreError(f"{root}: expected a store or an empty folder, found other files; choose a new folder")
     for name in ("staging", "embodiments", "specs", "episodes"):
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -99,5 +99,6 @@ def next_step(root: Path) -> str:
 
 
 def _half_made(root: Path) -> bool:
-    """Whether `root` holds only what `create_store` makes, as when several writers start at once."""
-    return {entry.name for entry in root.iterdir()} <= {"staging", "embodiments", "specs", "episodes", "store.json"}
+    """Whether `root` is empty or holds only what `create_store` makes, as when several writers start at once."""
+    made = {"staging", "embodiments", "specs", "episodes", "store.json"}
+    return all(entry.name in made or entry.name.startswith(".store.json.") for entry in root.iterdir())
