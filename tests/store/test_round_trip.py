@@ -103,7 +103,7 @@ def test_streams_cut_into_blocks_join_again(count: int, width: int, block: int) 
         values=np.arange(count * width, dtype=np.float32),
         texts=[str(i) for i in range(count)],
     )
-    table = columns_to_table({"a": written, "b": written}, block)
+    table = columns_to_table([("a", written), ("b", written)], block)
     assert table.num_rows == 2 * max(1, -(-count // block))
     for found in table_to_columns(table).values():
         np.testing.assert_array_equal(found.capture_ns, written.capture_ns)

@@ -11,7 +11,7 @@ share one schema and one file (one file instead of one a stream: three times fas
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeVar
@@ -58,10 +58,10 @@ class Columns:
         return sum(array.nbytes for array in arrays) + sum(map(len, self.texts))
 
 
-def columns_to_table(streams: Mapping[str, Columns], block_samples: int = BLOCK_SAMPLES) -> pa.Table:
-    """Return `streams` as rows of SCHEMA, cut into blocks; values are laid end to end."""
+def columns_to_table(streams: Iterable[tuple[str, Columns]], block_samples: int = BLOCK_SAMPLES) -> pa.Table:
+    """Return named streams as rows of SCHEMA, cut into blocks; values are laid end to end."""
     rows: list[tuple[str, Columns]] = []
-    for name, columns in streams.items():
+    for name, columns in streams:
         rows.extend((name, block) for block in _blocks(columns, block_samples))
     blocks = [block for _, block in rows]
     return pa.Table.from_arrays(
@@ -97,7 +97,7 @@ def encode_streams(streams: Mapping[str, Columns]) -> bytes:
     """Return the bytes of `streams.parquet`: zstd, floats byte-stream-split, times as differences."""
     sink = io.BytesIO()
     pq.write_table(
-        columns_to_table(streams),
+        columns_to_table(streams.items()),
         sink,
         compression="zstd",
         use_dictionary=False,
@@ -114,7 +114,9 @@ def encode_streams(streams: Mapping[str, Columns]) -> bytes:
 
 def decode_streams(data: bytes) -> dict[str, Columns]:
     """Read the bytes of `streams.parquet`; raises one of DAMAGED."""
-    table = pq.read_table(pa.BufferReader(data), schema=SCHEMA)
+    table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
+    if table.schema.remove_metadata() != SCHEMA:
+        raise pa.ArrowInvalid(f"expected columns {', '.join(SCHEMA.names)}, got {', '.join(table.schema.names)}")
     return table_to_columns(table)
 
 

@@ -84,12 +84,10 @@ class LowView:
             self._map_shards()
 
     def _write_shard(self, episodes: list[tuple[EpisodeInfo, dict[str, Columns]]]) -> None:
-        tables = []
-        for info, columns in episodes:
-            table = columns_to_table(columns, block_samples=WHOLE)
-            contents = pa.array([info.content_sha256] * table.num_rows, pa.string())
-            tables.append(table.append_column("content_sha256", contents))
-        table = pa.concat_tables(tables).combine_chunks()
+        streams = [stream for _, columns in episodes for stream in columns.items()]
+        contents = [info.content_sha256 for info, columns in episodes for _ in columns]
+        table = columns_to_table(streams, block_samples=WHOLE)
+        table = table.append_column("content_sha256", pa.array(contents, pa.string()))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
