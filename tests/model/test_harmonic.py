@@ -229,3 +229,16 @@ def test_flops_follow_the_matrices_that_run() -> None:
     floor = 6 * (sensing + acting) * block_parameters(SMALL) / 2
     assert 0.5 * floor < flops_per_batch(SMALL, batch) < 4 * floor
     assert num_parameters(make_model()) > block_parameters(SMALL)
+
+
+def test_bfloat16_products_change_little_and_leave_float32_gradients() -> None:
+    batch = to_tensors(make_batch())
+    losses = []
+    for matmul in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        model = HarmonicModel(replace(SMALL, training_matmul=matmul))
+        loss = model.loss(batch, torch.Generator().manual_seed(0)).total
+        loss.backward()
+        assert all(p.grad is None or p.grad.dtype == torch.float32 for p in model.parameters())
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

@@ -89,7 +89,7 @@ class ActingStream(nn.Module):
             values = x.view(*x.shape[:2], per_branch, group * num_channels) @ rows
             kind: Tensor = self.kind(codes.mean(0))
             tokens = tokens.index_copy(0, acting.window, values / math.sqrt(num_channels) + kind)
-        embedded: Tensor = self.norm_in(tokens + flow)
+        embedded: Tensor = self.norm_in((tokens + flow).float())
         return embedded.view(windows, branches * per_branch, width)
 
     def _read(self, x: Tensor, acting: ActingTensors) -> Tensor:

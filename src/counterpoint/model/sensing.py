@@ -108,7 +108,7 @@ class SensingStream(nn.Module):
         parts += [(group.slot, self._embed_texts(group)) for group in batch.texts]
         if parts:
             slots = torch.cat([slot for slot, _ in parts])
-            flat = flat.index_copy(0, slots, self.norm(torch.cat([token for _, token in parts])))
+            flat = flat.index_copy(0, slots, self.norm(torch.cat([token.float() for _, token in parts])))
         return flat.view(*batch.capture_s.shape, self.config.width)
 
     def _embed_vectors(self, group: VectorTensors) -> Tensor:
