@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 .PHONY: setup demo test test-slow check format clean
 
 setup: $(STAMP)
+	@:
 
 $(STAMP): pyproject.toml tools/setup.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash tools/setup.sh

@@ -29,11 +29,13 @@ if [ ! -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -m pip --version >/dev/nu
 fi
 
 # 3. Packages; torch first, so that nothing else chooses its version.
-pip() { "$VENV/bin/python" -m pip --disable-pip-version-check "$@"; }
+quiet=()
+[ -t 1 ] || quiet=(-qq) # a log wants errors alone, a person wants to see that it moves
+pip_install() { "$VENV/bin/python" -m pip --disable-pip-version-check ${quiet[@]+"${quiet[@]}"} install "$@"; }
 echo "make setup: installing packages (a few minutes the first time)"
-pip install --quiet "torch==2.13.0" || fail "pip could not install torch==2.13.0; its message is above." \
+pip_install "torch==2.13.0" || fail "pip could not install torch==2.13.0; its message is above." \
     "A CPU build is enough; see pytorch.org for the index of your machine and set it in pip's configuration."
-pip install --quiet --editable ".[all,dev]" || fail "pip could not install the packages of pyproject.toml; its message is above."
+pip_install --editable ".[all,dev]" || fail "pip could not install the packages of pyproject.toml; its message is above."
 
 # 4. Rendering without a screen: wanted for cameras and videos, not for anything else.
 if [ "$(uname -s)" = Linux ] && ! "$VENV/bin/python" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null; then
