@@ -9,6 +9,7 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.evaluate.closed_loop import ExecutionConfig
 from counterpoint.evaluate.offline import OfflineConfig
 from counterpoint.evaluate.rollout import RolloutConfig
+from counterpoint.model.sizes import ladder
 from counterpoint.scaling.curve import CurveConfig
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.recipes import resolve
@@ -39,8 +40,12 @@ class DemoConfig:
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     law_amounts: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
     """Episodes a robot at which the law is measured."""
+    law_parameters: float = 3e4
+    """Size of the law's models: small, so that each is trained long enough to be limited by its data."""
+    law_steps: int = 300
+    """Steps of each run of the law; all runs have the same."""
     law_s: float = 75.0
-    """Seconds for all runs of the law together."""
+    """Seconds for all runs of the law; on a slow machine all get fewer steps, alike."""
     workers: int = 2
     """Processes, and threads of training: the cores to use."""
     seed: int = 0
@@ -66,14 +71,20 @@ def training(config: DemoConfig, stores: tuple[Path, ...], weights: dict[str, fl
     )
 
 
-def curve(config: DemoConfig, base: TrainConfig) -> CurveConfig:
-    """Return the study of error against data: the demo's model, simulated robots, small equal budgets."""
+def curve(config: DemoConfig, base: TrainConfig, steps_per_s: float) -> CurveConfig:
+    """Return the study of error against data: a small model, simulated robots, the same steps for all.
+
+    `steps_per_s` is the speed that the demo's own training had; a small model on one thread makes about
+    1.5 times as many steps as the demo's on two.
+    """
     rounds = -(-len(config.law_amounts) // config.workers)
-    run_s = config.law_s / rounds
+    affordable = int(0.8 * config.law_s / rounds * 1.5 * steps_per_s)
     run = replace(
         base,
+        model=ladder(config.law_parameters, base.model),
         data=replace(base.data, robots=config.robots, weights={}),
-        max_seconds=0.65 * run_s,
+        steps=max(min(config.law_steps, affordable), 20),
+        max_seconds=None,
         threads=1,
         tensorboard=False,
         save_every=1_000_000,
@@ -94,7 +105,7 @@ def rollouts(config: DemoConfig, run: Path, videos: Path) -> dict[str, RolloutCo
         tasks=config.tasks,
         delays_ms=config.delays_ms,
         episodes=config.rollout_episodes,
-        lanes=config.rollout_episodes,
+        lanes=max(1, config.rollout_episodes // 2),
         execution=config.execution,
         workers=config.workers,
         budget_s=config.rollout_s,

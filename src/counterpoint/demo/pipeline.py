@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from counterpoint.core.config import to_dict
 from counterpoint.core.errors import ConfigError
-from counterpoint.core.records import Json, finite_json
+from counterpoint.core.records import Json, finite_json, read_records
 from counterpoint.demo.collecting import collect_all
 from counterpoint.demo.config import DemoConfig, curve, rollouts, training
 from counterpoint.demo.stages import Stages
@@ -189,17 +189,13 @@ def _attach_films(rows: list[Json], filmed: list[dict[str, Json]], out: Path) ->
     """Name each film in the row of its robot, task and delay; or add a row of its own."""
     for film in filmed:
         videos: list[Json] = [str(Path(str(name)).relative_to(out)) for name in _listed(film["videos"])]
-        key = (film["robot"], film["task"], film["delay_ms"])
+        key = (film["robot"], film["task"], film["delay_ms"], "model")
         for row in rows:
-            if (
-                isinstance(row, dict)
-                and (row["robot"], row["task"], row["delay_ms"]) == key
-                and row["policy"] == "model"
-            ):
-                row["videos"] = videos
+            if isinstance(row, dict) and (row["robot"], row["task"], row["delay_ms"], row["policy"]) == key:
+                row["videos"], row["films_solved"] = videos, film["successes"]
                 break
         else:
-            rows.append({**film, "policy": "model", "videos": videos})
+            rows.append({**film, "policy": "model", "videos": videos, "films_solved": film["successes"]})
 
 
 def _listed(value: Json) -> list[Json]:
@@ -207,7 +203,9 @@ def _listed(value: Json) -> list[Json]:
 
 
 def _law(demo: Demo) -> str:
-    config = curve(demo.config, demo.training())
+    last = read_records(demo.out / "train" / "metrics.jsonl", "metric")[-1]
+    speed = float(str(last["step"])) / float(str(last["elapsed_s"]))
+    config = curve(demo.config, demo.training(), speed)
     with tqdm(desc="law", unit="run", disable=not demo.progress, dynamic_ncols=True) as bar:
 
         def on_run(done: int, total: int) -> None:

@@ -32,8 +32,8 @@ class Stages:
         self._say(f"{head}: {promise}")
         start = time.monotonic()
         outcome = work()
-        self.seconds[name] = time.monotonic() - start
-        self._record.write("cost", stage=name, seconds=round(self.seconds[name], 2), cores=num_cores(), outcome=outcome)
+        self.seconds[name] = round(time.monotonic() - start, 2)
+        self._record.write("cost", stage=name, seconds=self.seconds[name], cores=num_cores(), outcome=outcome)
         self._say(f"      {outcome} ({self.seconds[name]:.0f} s)")
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ def event_figure(store: Store) -> Picture | None:
     if not streams:
         return None
     start = max(int(stream.capture_ns[0]) for stream in streams.values() if len(stream))
-    decision_s, origin = 0.36, start + int(0.2e9)
+    decision_s, origin = 0.3, start + int(0.2e9)
     with canvas(0.42 * len(streams) + 1.5, width_in=2 * 6.0) as (figure, axes):
         for row, (name, stream) in enumerate(sorted(streams.items(), reverse=True)):
             capture, arrival = _times(stream, origin)
@@ -93,7 +93,7 @@ def hours_figure(stores: Mapping[str, Store], summaries: Mapping[str, Summary]) 
         axes.set_xlabel(f"{unit} of robot time")
         axes.margins(x=0.12)
         axes.grid(axis="y", visible=False)
-        axes.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.45, -0.32), handlelength=1.0, columnspacing=1.0)
+        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.0, columnspacing=1.0)
         svg = to_svg(figure, "Robot time by robot and task")
     return Picture(
         svg=svg,

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from counterpoint.core.errors import CounterpointError
 from counterpoint.report.artefacts import load_artefacts
 from counterpoint.report.sections import all_sections
-from counterpoint.report.verdict import cards, summary_sentence
+from counterpoint.report.verdict import cards, headline, summary_sentence
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -28,6 +28,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     )
     html = environment.get_template("report.html").render(
         title=run.resolve().name,
+        headline=headline(artefacts),
         summary=summary_sentence(artefacts),
         cards=cards(artefacts),
         sections=all_sections(artefacts),

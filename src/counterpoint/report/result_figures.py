@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from counterpoint.report.artefacts import Row, number, numbers, part, rows, text
 from counterpoint.report.style import BASELINE_COLOURS, FAINT, INK, PALETTE, Picture, canvas, colours, to_svg
@@ -26,10 +27,9 @@ def training_figure(metrics: Sequence[Row]) -> Picture | None:
             axes.plot(minutes, [number(row, "loss") for row in metrics], color=PALETTE[0], lw=1.8, label="all")
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
         axes.set_xlabel("minutes of training")
         axes.set_ylabel("flow-matching loss")
-        axes.legend()
+        _legend_above(axes)
         svg = to_svg(figure, "Training loss by robot")
     return Picture(
         svg=svg,
@@ -58,10 +58,9 @@ def offline_figure(results: Sequence[Row]) -> Picture | None:
             if len(interval) == 2 and all(map(math.isfinite, interval)):
                 axes.hlines(0.4 - place - 0.5 * height, interval[0], interval[1], color=INK, lw=1.6)
         axes.set_yticks([-place for place in range(len(robots))], robots)
-        axes.set_xscale("log")
-        axes.set_xlabel("next-action error (normalised, log scale)")
+        axes.set_xlabel("next-action error (normalised)")
         axes.grid(axis="y", visible=False)
-        axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.42, -0.28), handlelength=1.0, columnspacing=1.0)
+        _legend_above(axes)
         svg = to_svg(figure, "Next-action error against baselines")
     return Picture(
         svg=svg,
@@ -90,8 +89,7 @@ def horizon_figure(row: Row) -> Picture | None:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("seconds after the decision")
         axes.set_ylabel("error")
-        axes.set_title(robot)
-        axes.legend(ncols=2)
+        _legend_above(axes)
         svg = to_svg(figure, f"Error over the horizon, {robot}")
     return Picture(
         svg=svg,
@@ -129,12 +127,11 @@ def success_figure(robot: str, rollouts: Sequence[Row]) -> Picture | None:
         axes.set_xticks(sorted({number(row, "delay_ms") for row in learned}))
         axes.set_xlabel("inference delay, ms of world time")
         axes.set_ylabel("success, %")
-        axes.set_title(robot)
-        axes.legend(loc="lower left", ncols=2)
+        _legend_above(axes)
         svg = to_svg(figure, f"Success against delay, {robot}")
     return Picture(
         svg=svg,
-        title=robot,
+        title=f"Success against delay: {robot}",
         meaning="Share of unseen worlds solved, with Wilson 95% bars, while the world goes on during inference; "
         "dashed: a policy that holds still.",
     )
@@ -170,14 +167,23 @@ def law_figure(law: Row) -> Picture | None:
         axes.set_yticks(marks, [f"{mark:g}" for mark in marks])
         axes.set_xlabel(text(law, "axis") or "amount of data")
         axes.set_ylabel("next-action error")
-        axes.legend(ncols=2)
+        _legend_above(axes)
         svg = to_svg(figure, "Error against data")
     return Picture(
         svg=svg,
-        title="More data, less error",
+        title="Error against the amount of data",
         meaning="Held-out next-action error of models that were trained alike but on nested amounts of data (both axes "
         "logarithmic: a power law is a straight line). Shaded: 95% band of the fit over all robots.",
     )
+
+
+def _legend_above(axes: Axes) -> None:
+    """Put the legend between title and plot, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles, labels, ncols=min(len(labels), 4), loc="lower left", bbox_to_anchor=(-0.02, 1.0), borderaxespad=0.2,
+        handlelength=1.2, columnspacing=1.1, handletextpad=0.5,
+    )  # fmt: skip
 
 
 def cost_figure(stages: Sequence[Row]) -> Picture | None:

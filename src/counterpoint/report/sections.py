@@ -19,7 +19,7 @@ from counterpoint.report.result_figures import (
     training_figure,
 )
 from counterpoint.report.style import Picture
-from counterpoint.report.verdict import beats_baselines, failures, law_sentence
+from counterpoint.report.verdict import beats_baselines, failures, law_sentences, measured_delay_ms
 
 MAX_VIDEO_BYTES = 300_000
 MAX_VIDEOS = 12
@@ -52,6 +52,8 @@ class Section:
     anchor: str
     title: str
     words: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """Short points, shown as a list."""
     pictures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
     films: tuple[Film, ...] = ()
@@ -107,10 +109,11 @@ def training_section(artefacts: Artefacts) -> Section:
     last = artefacts.metrics[-1] if artefacts.metrics else {}
     words = []
     if last:
-        words.append(
-            f"{number(last, 'step'):.0f} steps in {number(last, 'elapsed_s') / 60:.1f} minutes; "
-            f"{number(last, 'experience_hours_per_hour'):.0f} hours of robot experience absorbed per hour of training."
+        rate = number(last, "experience_hours_per_hour")
+        absorbed = (
+            f"; {rate:.0f} hours of robot experience absorbed per hour of training" if math.isfinite(rate) else ""
         )
+        words.append(f"{number(last, 'step'):.0f} steps in {number(last, 'elapsed_s') / 60:.1f} minutes{absorbed}.")
     return Section(
         anchor="training",
         title="Training",
@@ -170,12 +173,16 @@ def closed_loop_section(rollouts: Sequence[Row]) -> Section:
         "The clock of the world does not wait: while the policy thinks, the robot goes on with what it had planned. "
         "The model is told when its answer will be ready and what will have been done by then.",
     ]
+    took = measured_delay_ms(rollouts)
+    if took is not None:
+        words.append(f"On this machine an answer took {took:.0f} ms, measured inside the loop.")
     if short:
-        words.append("Short of what was wanted without delay: " + "; ".join(short) + ".")
+        words.append("Short of what was wanted without delay:")
     return Section(
         anchor="closed-loop",
         title="Closed loop, under delay",
         words=tuple(words),
+        remarks=tuple(short),
         pictures=_present([success_figure(robot, rollouts) for robot in robots]),
         tables=(table,) if body else (),
     )
@@ -199,7 +206,8 @@ def law_section(law: Row) -> Section:
     return Section(
         anchor="law",
         title="Error against data",
-        words=(law_sentence(law),),
+        words=law_sentences(law)[:2],
+        remarks=law_sentences(law)[2:],
         pictures=_present([law_figure(law)]),
         tables=(table,) if body else (),
     )
@@ -213,6 +221,8 @@ def films_section(artefacts: Artefacts) -> Section:
             path = artefacts.run / str(name)
             if len(films) < MAX_VIDEOS and path.is_file() and path.stat().st_size <= MAX_VIDEO_BYTES:
                 caption = f"{text(row, 'robot')}, {text(row, 'task')}, {number(row, 'delay_ms'):.0f} ms delay"
+                if "films_solved" in row:
+                    caption += ": solved" if number(row, "films_solved") else ": not solved"
                 films.append(Film(source=data_uri(path, "video/mp4"), caption=caption))
     return Section(
         anchor="videos",

@@ -12,6 +12,9 @@ from typing import Literal
 
 from counterpoint.report.artefacts import Artefacts, Row, number, numbers, part, text
 
+LEAST_EXPONENT = 0.02
+"""An interval of the exponent that reaches below this shows no law."""
+
 Mark = Literal["good", "mixed", "bad", "plain"]
 
 
@@ -22,6 +25,21 @@ class Card:
     value: str
     label: str
     mark: Mark = "plain"
+
+
+def headline(artefacts: Artefacts) -> str:
+    """Return the verdict in one line: what the policy can do, or what there is."""
+    robots = list(dict.fromkeys(text(row, "robot") for row in artefacts.rollouts))
+    at_once, slow = _success(artefacts.rollouts, "least"), _success(artefacts.rollouts, "greatest")
+    if at_once is None or slow is None:
+        return "A run of Counterpoint"
+    words = f"One policy, {len(robots)} robots: {100 * at_once[1]:.0f}% of unseen worlds solved"
+    return words + (f", {100 * slow[1]:.0f}% at {slow[0]:.0f} ms of inference delay" if slow[0] > at_once[0] else "")
+
+
+def measured_delay_ms(rollouts: Sequence[Row]) -> float | None:
+    """Return how long this machine took for an answer in closed loop, milliseconds; None where not measured."""
+    return _mean([number(row, "delay_ms") for row in rollouts if text(row, "delay_mode") == "measured"])
 
 
 def summary_sentence(artefacts: Artefacts) -> str:
@@ -63,9 +81,12 @@ def cards(artefacts: Artefacts) -> list[Card]:
     alpha = exponent(artefacts.law)
     if alpha is not None:
         value, low, high = alpha
-        label = f"less error a doubling of data (exponent {value:.2f}, 95% {low:.2f} to {high:.2f})"
-        law_mark: Mark = "good" if low > 0 else "mixed"
-        found.append(Card(value=f"{100 * (1 - 2**-value):.0f}%", label=label, mark=law_mark))
+        span = f"(exponent {value:.2f}, 95% {low:.2f} to {high:.2f})"
+        if low < LEAST_EXPONENT:
+            found.append(Card(value="no law", label=f"of error against data is shown by these runs {span}", mark="bad"))
+        else:
+            label = f"less error with every doubling of data {span}"
+            found.append(Card(value=f"{100 * (1 - 2**-value):.0f}%", label=label, mark="good"))
     return found
 
 
@@ -82,13 +103,17 @@ def exponent(law: Row) -> tuple[float, float, float] | None:
     return (number(alpha, "value"), interval[0], interval[1]) if len(interval) == 2 else None
 
 
-def law_sentence(law: Row) -> str:
+def law_sentences(law: Row) -> tuple[str, ...]:
     """Say what the law supports: exponent, extrapolation, refusals."""
     fitted = part(part(law, "fits"), "all")
     alpha = exponent(law)
     if alpha is None:
-        return "No law was fitted."
-    words = [f"L(D) = (A/D)^alpha with alpha = {alpha[0]:.2f} (95% {alpha[1]:.2f} to {alpha[2]:.2f})."]
+        return ("No law was fitted.",)
+    effect = f", so twice the data leave {100 * 2 ** -alpha[0]:.0f}% of the error" if alpha[1] >= LEAST_EXPONENT else ""
+    words = [
+        f"All robots together: L(D) = (A/D)^alpha with alpha = {alpha[0]:.2f} (95% {alpha[1]:.2f} to {alpha[2]:.2f})"
+        f"{effect}."
+    ]
     check = part(fitted, "holdout")
     if check:
         words.append(
@@ -97,7 +122,7 @@ def law_sentence(law: Row) -> str:
         )
     warnings = fitted.get("warnings")
     words += [str(word) for word in warnings] if isinstance(warnings, list) else []
-    return " ".join(words)
+    return tuple(words)
 
 
 def failures(rollouts: Sequence[Row]) -> list[str]:

@@ -1,0 +1,95 @@
+"""The demo in small: plans, resuming, and (slow) the whole way on one robot and task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from counterpoint.core.errors import ConfigError
+from counterpoint.demo import DemoConfig, run_demo
+from counterpoint.demo.collecting import plan_rounds
+from counterpoint.demo.config import curve, rollouts, training
+from counterpoint.demo.stages import Stages
+from counterpoint.evaluate.offline import OfflineConfig
+
+TINY = DemoConfig(
+    robots=("ur5e",),
+    tasks=("reach",),
+    episodes={"reach": 14},
+    recipe="tiny",
+    train_s=4.0,
+    holdout_fraction=0.3,
+    delays_ms=(0.0, 100.0),
+    rollout_episodes=2,
+    law_amounts=(1, 2, 3, 4),
+    law_steps=5,
+    offline=OfflineConfig(samples=2, max_decisions=20),
+)
+
+
+def test_budgets_leave_room_within_ten_minutes() -> None:
+    config = DemoConfig()
+    assert config.train_s + config.rollout_s + config.law_s < 450
+
+
+def test_rounds_reach_every_number_together() -> None:
+    rounds = list(plan_rounds({("a", "reach"): 25, ("b", "lift"): 50}))
+    assert rounds[:2] == [("a", "reach", 20, 20), ("b", "lift", 20, 20)]
+    assert sum(count for *_, count in rounds) == 75
+    assert max(upto for robot, _, upto, _ in rounds if robot == "b") == 50
+
+
+def test_law_runs_get_equal_steps_that_fit_the_machine() -> None:
+    base = training(DemoConfig(), (Path("data"),), {"ur5e": 1.0}, Path("train"))
+    fast, slow = curve(DemoConfig(), base, 20.0), curve(DemoConfig(), base, 2.0)
+    assert fast.training.steps == DemoConfig().law_steps
+    assert slow.training.steps is not None
+    assert slow.training.steps < DemoConfig().law_steps
+    assert fast.training.max_seconds is None
+    assert len(fast.amounts) >= 4
+
+
+def test_rollouts_ask_for_three_delays_and_the_yardstick() -> None:
+    plans = rollouts(DemoConfig(), Path("train"), Path("videos"))
+    assert plans["model"].delays_ms == (0.0, 100.0, 200.0)
+    assert plans["hold"].policy == "hold"
+    assert plans["films"].video_dir == Path("videos")
+
+
+def test_stages_that_are_done_are_not_repeated(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def work() -> str:
+        done.append("x")
+        return "did it"
+
+    said: list[str] = []
+    for _ in range(2):
+        stages = Stages(tmp_path, total=1, say=said.append)
+        stages.run("collect", "some episodes", work)
+        stages.close()
+    assert done == ["x"]
+    assert "done before" in said[-1]
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text('{"config": {}, "logs": null}', encoding="utf-8")
+    with pytest.raises(ConfigError, match="other settings"):
+        run_demo(tmp_path, config=TINY, progress=False)
+    with pytest.raises(ConfigError, match=r"demo\.episodes"):
+        replace(TINY, tasks=("reach", "track"))
+
+
+@pytest.mark.slow
+@pytest.mark.sim
+def test_the_whole_way(tmp_path: Path) -> None:
+    said: list[str] = []
+    result = run_demo(tmp_path / "demo", config=TINY, progress=False, say=said.append)
+    html = result.report.read_text(encoding="utf-8")
+    for anchor in ("closed-loop", "videos", "offline", "law", "data", "training", "cost"):
+        assert f'id="{anchor}"' in html
+    assert "ur5e" in result.summary
+    again = run_demo(tmp_path / "demo", config=TINY, progress=False, say=said.append)
+    assert again.seconds == result.seconds
