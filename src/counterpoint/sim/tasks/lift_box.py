@@ -12,8 +12,10 @@ from counterpoint.sim.task import ArmState, ObjectSpec, ObjectState, Region, Tas
 
 LIFT_M = 0.08
 """How high the box must be over the table."""
-CLEARANCE_M = 0.06
+CLEARANCE_M = 0.07
 """Gap between hand and box before pressing."""
+HOVER_M = 0.12
+"""Height of travel over the middle of the box, until a hand is past its edge."""
 PRESS_M = 0.05
 """How far inside the box the pressing goals lie."""
 _OUTWARD: Mapping[Side, float] = {"left": 1.0, "right": -1.0}
@@ -43,8 +45,8 @@ def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
         reach = width + CLEARANCE_M
         beside = np.array([box.position[0], box.position[1] + outward * reach, box.position[2]])
         inward = outward * float(beside[1] - arm.position[1])
-        height = 0.12 * ramp(inward, 0.01, 0.05)
-        beside[2] += height
+        is_on_top = box.name in arm.touching and arm.position[2] - box.position[2] > 0.03
+        beside[2] += HOVER_M * (1.0 if is_on_top else ramp(inward, 0.0, 0.03))
         goals[side] = ToolGoal(position=beside, opening=0.0, speed_m_s=0.4)
     return goals
 
@@ -52,7 +54,7 @@ def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
 def _beside(arm: ArmState, box: ObjectState) -> bool:
     """Return whether the hand is level with the box, at its side."""
     offset = arm.position - box.position
-    return bool(abs(offset[0]) < 0.03 and abs(offset[2]) < 0.03 and abs(offset[1]) < box.half_size[1] + 0.09)
+    return bool(abs(offset[0]) < 0.03 and abs(offset[2]) < 0.03 and abs(offset[1]) < box.half_size[1] + 0.1)
 
 
 TASK = Task(
