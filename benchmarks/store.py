@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from counterpoint.core.clock import periodic_ns, seconds_to_ns
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
@@ -75,12 +76,12 @@ def make_episode(index: int) -> Episode:
 
 def write_npz(folder: Path, episode: Episode) -> None:
     """Write the peer: one `np.savez` an episode, synced once."""
-    arrays = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     for name, stream in episode.streams.items():
         if stream.spec.kind == "vector":
             arrays |= {f"{name}.t": stream.capture_ns, f"{name}.a": stream.arrival_ns, f"{name}.v": stream.values}
     with (folder / f"{episode.episode_id}.npz").open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes every keyword for allow_pickle
         file.flush()
         os.fsync(file.fileno())
 

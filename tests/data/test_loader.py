@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -63,7 +64,10 @@ def test_ranks_share_the_windows_of_one_large_step() -> None:
 
 
 class LocalSource(MemorySource):
-    """A class that a fresh interpreter cannot import."""
+    """A class that a fresh interpreter cannot import: its module lives in this process alone."""
+
+
+LocalSource.__module__ = "only_in_this_process"
 
 
 def broken_episode(index: int) -> Episode:
@@ -81,7 +85,8 @@ def test_an_unusable_episode_stops_with_its_name(workers: int) -> None:
         assert not loader._workers
 
 
-def test_a_source_that_a_worker_cannot_import_is_explained() -> None:
+def test_a_source_that_a_worker_cannot_import_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, LocalSource.__module__, sys.modules[__name__])
     source = LocalSource([synthetic_episode(synthetic_embodiment(7), i, seed=3) for i in range(3)])
     with (
         Loader([source], PROCESSOR, config(workers=1)) as loader,

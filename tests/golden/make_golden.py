@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
@@ -56,9 +57,9 @@ def golden_episode(index: int) -> Episode:
     )
 
 
-def ramp(count: int) -> np.ndarray:
+def ramp(count: int) -> NDArray[np.float32]:
     """Return float32 [count, 2]: quarters up, quarters down."""
-    return (np.arange(count)[:, None] * np.asarray([0.25, -0.25])).astype(np.float32)
+    return np.arange(count, dtype=np.float32)[:, None] * np.asarray([0.25, -0.25], dtype=np.float32)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot_writers import CAMERA, FPS, Made, draw, info, make_rows, to_table, write_video
+from numpy.typing import NDArray
 
 
 def write_v30(
@@ -42,7 +43,8 @@ def write_v30(
     rows: list[dict[str, object]] = []
     for first in range(0, len(lengths), episodes_a_file):
         file = first // episodes_a_file
-        tables, frames = [], []
+        tables: list[pa.Table] = []
+        frames: list[NDArray[np.uint8]] = []
         for episode in range(first, min(first + episodes_a_file, len(lengths))):
             length = lengths[episode]
             columns = make_rows(made, episode, length, episode % 2, state_name, action_name)

@@ -44,6 +44,7 @@ def write_video(path: Path, frames: NDArray[np.uint8], *, codec: str = "libx264"
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=FPS)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.codec_context.gop_size = gop
         stream.options = {"preset": "12", "crf": "20"} if "av1" in codec else {"crf": "10", "bf": "0"}
@@ -58,7 +59,7 @@ def info(
     version: str, data_path: str, video_path: str | None, episodes: int, /, **changes: object
 ) -> dict[str, object]:
     """Return `meta/info.json`; names of state and action as in the wild."""
-    state, action = changes.pop("state_name", "observation.state"), changes.pop("action_name", "action")
+    state, action = str(changes.pop("state_name", "observation.state")), str(changes.pop("action_name", "action"))
     vector = {"dtype": "float32", "shape": [3], "names": NAMES}
     features: dict[str, object] = {state: vector, action: {**vector, "names": {"motors": NAMES}}}
     for name, dtype in (("timestamp", "float32"), ("frame_index", "int64"), ("episode_index", "int64")):

@@ -47,7 +47,10 @@ def with_number(row: int, number: float) -> Callable[[list[list[float]]], object
 
 
 def replaced(data: Callable[[bytes], bytes]) -> Spoil:
-    return lambda root: (root / BAD).write_bytes(data((root / BAD).read_bytes())) and None
+    def spoil(root: Path) -> None:
+        (root / BAD).write_bytes(data((root / BAD).read_bytes()))
+
+    return spoil
 
 
 def linked_out(root: Path) -> None:
@@ -145,7 +148,11 @@ def feature(name: str, content: object) -> Spoil:
 
 def text(name: str, content: str | bytes) -> Spoil:
     data = content if isinstance(content, bytes) else content.encode()
-    return lambda root: (root / "meta" / name).write_bytes(data) and None
+
+    def spoil(root: Path) -> None:
+        (root / "meta" / name).write_bytes(data)
+
+    return spoil
 
 
 SOURCES: dict[str, tuple[str, Spoil]] = {

@@ -53,7 +53,7 @@ def make_batch(*, dofs: tuple[int, ...] = (6, 16), tokens: int = 5, branches: in
     decision = np.tile(0.25 + 0.1 * np.arange(branches, dtype=np.float32), (windows, 1))
     return Batch(
         capture_s=capture,
-        arrival_s=capture + 0.01,
+        arrival_s=capture + np.float32(0.01),
         decision_s=decision,
         delay_s=np.zeros((windows, branches), np.float32),
         knot_s=0.05 * np.arange(1, 9, dtype=np.float32),

@@ -84,7 +84,7 @@ def test_full_disk_says_what_was_needed_and_harms_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
     before = Store.open(root).episodes
-    monkeypatch.setattr(commit_module.os, "rename", full)
+    monkeypatch.setattr(f"{commit_module.__name__}.os.rename", full)
     with pytest.raises(
         StoreError, match=r"arm-reach-0077: the disk is full: needed \d+ bytes .* committed before is safe"
     ):
@@ -170,6 +170,6 @@ def test_read_only_store_can_be_read(root: Path, monkeypatch: pytest.MonkeyPatch
     def refuse(*arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(commit_module.os, "replace", refuse)
+    monkeypatch.setattr(f"{commit_module.__name__}.os.replace", refuse)
     store = Store.open(root)
     assert len(store.low("arm-reach-0001")["action"]) == 20

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode, Provenance
-from counterpoint.core.stream import Stream
+from counterpoint.core.stream import Stream, TimeSource
 from counterpoint.store import Store, StoreWriter
 from counterpoint.store.blocks import Columns, columns_to_table, table_to_columns
 
@@ -56,7 +56,8 @@ def streams(draw: st.DrawFn) -> Stream:
             spec = StreamSpec(name=name, kind="image", height=height, width=width)
             shade = draw(hnp.arrays(np.uint8, count))
             values = np.broadcast_to(shade[:, None, None, None], (count, height, width, 3)).copy()
-    source = draw(st.sampled_from(["measured", "nominal"]))
+    sources: tuple[TimeSource, ...] = ("measured", "nominal")
+    source = draw(st.sampled_from(sources))
     return Stream(spec=spec, capture_ns=capture, arrival_ns=arrival, values=values, time_source=source)
 
 
