@@ -44,7 +44,7 @@ def test_floor_is_recovered(alpha: float, floor: float, seed: int) -> None:
 
 def test_interval_covers_and_extrapolation_is_signed() -> None:
     law = Law(name="power", A=2.0, alpha=0.4)
-    worlds = [fit(planted(law, 0.03, seed, seeds=3), draws=100, delta=0.05) for seed in range(20)]
+    worlds = [fit(planted(law, 0.03, seed, seeds=3), draws=100) for seed in range(20)]
     covered = sum(0.4 in world.intervals["alpha"] for world in worlds)
     assert covered >= 15
     checks = [world.extrapolation for world in worlds]
@@ -53,6 +53,12 @@ def test_interval_covers_and_extrapolation_is_signed() -> None:
     check = fit(planted(bent, 1e-4, 0), "power", draws=10).extrapolation
     assert check is not None
     assert check.signed_error < -0.1
+
+
+def test_one_bad_run_does_not_bend_the_law() -> None:
+    points = planted(Law(name="power", A=1.0, alpha=0.5), 0.01, 3)
+    points[0] = Point(data=points[0].data, error=3 * points[0].error, run="bad")
+    assert fit(points, draws=10).law.alpha == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize(("name", "vector"), [("power", [0.3, -0.5]), ("power_floor", [0.3, -0.5, -1.0])])

@@ -156,7 +156,7 @@ def _row(shared: dict[str, Json], judged: OfflineResult, episodes: int, hours: f
     return {**shared, **own}
 
 
-def fit_curve(path: Path, law: LawName = "power", *, delta: float = 0.02) -> dict[str, Json]:
+def fit_curve(path: Path, law: LawName = "power") -> dict[str, Json]:
     """Fit a law to every robot of `points.jsonl` and to all together; return the content of `law.json`.
 
     Raises:
@@ -166,11 +166,11 @@ def fit_curve(path: Path, law: LawName = "power", *, delta: float = 0.02) -> dic
     robots = sorted({str(row["robot"]) for row in rows}, key=lambda name: (name != ALL, name))
     fits: dict[str, Json] = {}
     for robot in robots:
-        fits[robot] = _fit_robot([row for row in rows if row["robot"] == robot], law, delta).to_dict()
+        fits[robot] = _fit_robot([row for row in rows if row["robot"] == robot], law).to_dict()
     points: list[Json] = [{key: row[key] for key in ("robot", "run", "data", "hours", "error")} for row in rows]
     return {"axis": "training episodes a robot", "points": points, "fits": fits}
 
 
-def _fit_robot(rows: list[dict[str, Json]], law: LawName, delta: float) -> Fit:
+def _fit_robot(rows: list[dict[str, Json]], law: LawName) -> Fit:
     points = [Point(data=float(str(row["data"])), error=float(str(row["error"])), run=str(row["run"])) for row in rows]
-    return fit(points, law, delta=delta)
+    return fit(points, law)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,14 +108,20 @@ class Fit:
 
 
 def fit(
-    points: Sequence[Point], name: LawName = "power", *, delta: float = 1e-3, draws: int = 300, seed: int = 0
+    points: Sequence[Point],
+    name: LawName = "power",
+    *,
+    delta: float | Literal["auto"] = "auto",
+    draws: int = 300,
+    seed: int = 0,
 ) -> Fit:
     """Fit a law to `points` and say what they support.
 
     Args:
         points: runs at `MIN_AMOUNTS` or more different amounts of data.
         name: which law.
-        delta: where the Huber loss of ln L turns from square to straight.
+        delta: where the Huber loss of ln L turns from square to straight: 1e-3 as in Hoffmann et al., or
+            `auto`, 1.35 times the scatter about a least-squares fit (95% efficient for normal scatter).
         draws: bootstrap draws.
         seed: of the bootstrap.
 
@@ -122,6 +129,8 @@ def fit(
         CounterpointError: too few amounts, or a value that is not positive and finite (names the run).
     """
     _check(points, name)
+    if delta == "auto":
+        delta = _scatter_delta(points, name)
     law, objective, at_optimum, num_starts = _best(points, name, delta)
     redrawn = _bootstrap(points, name, delta, law, draws, seed)
     intervals = _intervals(redrawn, name)
@@ -161,6 +170,13 @@ def _check(points: Sequence[Point], name: LawName) -> None:
             f"law {name!r}: expected runs at {MIN_AMOUNTS} or more amounts of data, got {amounts}; "
             "train at more amounts"
         )
+
+
+def _scatter_delta(points: Sequence[Point], name: LawName) -> float:
+    """Return 1.35 robust standard deviations of ln L about a least-squares fit, at least 1e-3."""
+    law = _best(points, name, 1e3)[0]
+    residual = np.log([point.error for point in points]) - np.log(law.error(np.asarray([p.data for p in points])))
+    return max(1.35 * 1.4826 * float(np.median(np.abs(residual))), 1e-3)
 
 
 def _best(points: Sequence[Point], name: LawName, delta: float) -> tuple[Law, float, int, int]:
