@@ -110,7 +110,7 @@ def test_errors_are_one_json_object_too(words: list[str], capsys: Capture) -> No
 class Fixed:
     """A verb that calls what it is given."""
 
-    name, summary, resume = "fixed", "Do what the test says.", "run it again."
+    name, summary, example, resume = "fixed", "Do what the test says.", "counterpoint fixed", "run it again."
 
     def __init__(self, run: Callable[[], Reply]) -> None:
         self._run = run

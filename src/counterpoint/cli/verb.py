@@ -107,6 +107,11 @@ class AnyVerb(Protocol):
         ...
 
     @property
+    def example(self) -> str:
+        """A command that teaches."""
+        ...
+
+    @property
     def resume(self) -> str:
         """What to tell after Ctrl-C."""
         ...

@@ -1,0 +1,40 @@
+"""Commands in help and documents are ones that the command line takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from counterpoint.cli.main import VERBS, find_verb
+from counterpoint.cli.training import TrainArguments
+from counterpoint.train.recipes import resolve
+
+COMMAND = re.compile(r"(?:^ {4}|`)(counterpoint [a-z][^`#\n]*)", re.MULTILINE)
+
+
+def check_command(line: str) -> None:
+    """Parse a command without running it, and resolve its recipe and overrides."""
+    verb, words = find_verb(shlex.split(line)[1:])
+    arguments, _ = verb.prepare(words)
+    if isinstance(arguments, TrainArguments):
+        resolve(arguments.recipe, arguments.overrides)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_example_of_each_verb_parses(name: str) -> None:
+    example = next(verb.example for verb in VERBS.values() if verb.name == name)
+    assert example.startswith(f"counterpoint {name}")
+    check_command(example)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/format.md", "docs/decisions.md"])
+def test_commands_in_documents_parse(document: str, repository: Path) -> None:
+    found = COMMAND.findall((repository / document).read_text(encoding="utf-8"))
+    if document == "README.md":
+        assert len(found) >= 6
+    for line in found:
+        if "--help" not in line and len(line.split()) > 2:
+            check_command(line)
