@@ -33,7 +33,7 @@ class DemoConfig:
     """Windows of each recorded robot, relative to a simulated one."""
     offline: OfflineConfig = field(default_factory=lambda: OfflineConfig(samples=4, max_decisions=250))
     delays_ms: tuple[float, ...] = (0.0, 100.0, 200.0)
-    rollout_episodes: int = 12
+    rollout_episodes: int = 20
     """Worlds a robot, task and delay."""
     rollout_s: float = 85.0
     """No new group of worlds starts after these seconds."""
