@@ -21,7 +21,7 @@ class DemoConfig:
 
     robots: tuple[str, ...] = ("ur5e", "panda", "bimanual_panda")
     tasks: tuple[str, ...] = ("reach", "track", "lift")
-    episodes: dict[str, int] = field(default_factory=lambda: {"reach": 70, "track": 70, "lift": 110})
+    episodes: dict[str, int] = field(default_factory=lambda: {"reach": 120, "track": 120, "lift": 200})
     """Episodes collected of each task, on every robot that the task fits."""
     recipe: str = "demo"
     """Recipe of the one model."""
@@ -38,7 +38,7 @@ class DemoConfig:
     rollout_s: float = 85.0
     """No new group of worlds starts after these seconds."""
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    law_amounts: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
+    law_amounts: tuple[int, ...] = (6, 12, 25, 50, 100, 200)
     """Episodes a robot at which the law is measured."""
     law_parameters: float = 3e4
     """Size of the law's models: small, so that each is trained long enough to be limited by its data."""
