@@ -76,6 +76,16 @@ def test_no_decision_sees_what_arrives_after_it(seed: int, branch: int) -> None:
     np.testing.assert_array_equal(before.start[branch], after.start[branch])
 
 
+def test_a_decision_at_a_command_does_not_see_it_through_a_later_decision() -> None:
+    action = STREAMS["action"].select(slice(0, None, 4))
+    times = action.capture_ns[5] + np.array([0, 10_000_000])
+    streams = {**STREAMS, "action": action}
+    changed = {**streams, "action": scrambled(action, int(times[0]), generator(0), inclusive=True)}
+    before, after = encoded(streams, times, 0), encoded(changed, times, 0)
+    assert seen_by(before, 0) == seen_by(after, 0)
+    assert seen_by(before, 1) != seen_by(after, 1)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_changing_future_actions_changes_targets_and_nothing_else(seed: int) -> None:

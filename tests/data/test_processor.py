@@ -70,8 +70,18 @@ def test_decoded_targets_are_the_logged_action(seed: int) -> None:
         logged = np.interp(
             (chunk.time_ns - t0) / 1e9, (action.capture_ns - t0) / 1e9, action.values[:, i].astype(float)
         )
-        np.testing.assert_allclose(chunk.values[:, i], logged, atol=2e-4, err_msg=name)
-    assert chunk.time_ns[0] == now + 50_000_000
+        np.testing.assert_allclose(chunk.values[1:, i], logged[1:], atol=2e-4, err_msg=name)
+    assert chunk.time_ns[:2].tolist() == [now, now + 50_000_000]
+
+
+def test_an_answer_without_delay_also_decides_the_present_command() -> None:
+    acting = PROCESSOR.robots[ROBOT.name].acting
+    slope, offset = np.linspace(-0.2, 0.2, 7), np.full(7, 0.3)
+    line = (offset + slope * 0.05 * np.arange(17)[:, None]).astype(np.float32)
+    base = np.full(7, 0.1, np.float32) * (acting.centre[0] == 0)
+    values = normalise(line[None, 1:], base[None], acting)[0]
+    np.testing.assert_allclose(PROCESSOR.decode(ROBOT, values, base, 0).values, line, atol=1e-3)
+    np.testing.assert_array_equal(PROCESSOR.decode(ROBOT, values, base, 0, line[3]).values[0], line[3])
 
 
 def test_serving_encodes_a_moment_as_training_does() -> None:
@@ -179,7 +189,6 @@ def test_robots_of_many_sizes_share_a_batch_without_padding() -> None:
     slots = np.concatenate([*(g.slot for g in batch.vectors), *(g.slot for g in batch.texts)])
     filled = np.flatnonzero(np.isfinite(batch.arrival_s.ravel()))
     np.testing.assert_array_equal(np.sort(slots), filled)
-    assert batch.capture_s.shape[1] <= processor.max_tokens
     shared = [g for g in batch.vectors if len(set(g.slot // batch.capture_s.shape[1])) == 4]
     assert len(shared) == 3, "tool poses, objects and relations of all robots stand in one group each"
 

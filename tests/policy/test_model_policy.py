@@ -77,6 +77,16 @@ def test_committed_commands_come_back_unchanged(policy: ModelPolicy, sources: So
         np.testing.assert_allclose(chunk.at(int(time_ns)), observation.committed.at(int(time_ns)), atol=1e-4)
 
 
+def test_without_delay_the_last_command_is_not_given_again(policy: ModelPolicy, sources: Sources) -> None:
+    observation = observe(sources[0])
+    action = observation.streams["action"]
+    last = action.values[action.capture_ns < observation.now_ns][-1]
+    chunk = policy.act(observation)
+    np.testing.assert_allclose(chunk.values[0], 2 * chunk.values[1] - chunk.values[2], atol=1e-5)
+    assert np.abs(chunk.values[0] - last).max() > 1e-3
+    np.testing.assert_allclose(policy.act(observe(sources[0], delay_s=0.1)).values[0], last, atol=1e-5)
+
+
 def test_cold_sampling_does_not_depend_on_the_seed(checkpoint: Checkpoint, sources: Sources) -> None:
     policy = ModelPolicy(checkpoint, temperature=0.0)
     policy.reset(1)

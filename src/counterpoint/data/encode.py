@@ -150,8 +150,8 @@ def _add_past_actions(tokens: _Tokens, config: WindowConfig, episode: PreparedEp
     values -= acting.centre[0]
     values /= acting.scale[0]
     values.clip(-CLIP, CLIP, out=values)
-    group = tokens.add(capture_ns[chosen], track.arrivals.arrival_ns[chosen])
-    tokens.vectors.append((group, track.past_layout, values))
+    known_ns = np.maximum(track.arrivals.arrival_ns[chosen], capture_ns[chosen] + 1)  # not by its own decision
+    tokens.vectors.append((tokens.add(capture_ns[chosen], known_ns), track.past_layout, values))
 
 
 def _add_instruction(tokens: _Tokens, config: WindowConfig, episode: PreparedEpisode, select_ns: Int) -> None:

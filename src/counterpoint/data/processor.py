@@ -86,14 +86,6 @@ class Processor:
             raise unknown_name("robot", robot, self.robots, hint="The processor was not fitted on it: adapt first.")
         return self.robots[robot]
 
-    @property
-    def max_tokens(self) -> int:
-        """Most tokens that a window can have, over the fitted robots with the objects seen in the fit."""
-        rows, columns = self.config.image_patches
-        streams = max((len(r.sensing) + 2 * len(r.objects) for r in self.robots.values()), default=0)
-        images = len(self.config.cameras) * rows * columns
-        return self.config.branches * (streams + 1 + images + 1)
-
     def prepare(
         self, embodiment: Embodiment, streams: dict[str, Stream], images: Sequence[ImageTrack] = ()
     ) -> PreparedEpisode:
@@ -181,8 +173,10 @@ class Processor:
             values: float32 [knots, channels], normalised.
             base: float32 [channels], from `EncodedWindow.base`.
             now_ns: the decision's time.
-            start: float32 [channels], command at `now_ns`, from `EncodedWindow.start`; given, it becomes the
-                chunk's first knot, so that interpolation starts where the robot is.
+            start: float32 [channels], command at `now_ns`, from `EncodedWindow.start`: what the robot does while
+                the answer is on its way. None where the answer is there at once and decides this command too: then
+                the line through the first two knots is carried back to `now_ns`. The newest command would be a
+                control period old, and a policy asked at every tick would only repeat it.
 
         Raises:
             PolicyError: shapes do not fit the robot, or a value is not finite.
@@ -194,10 +188,9 @@ class Processor:
                 f"{acting.scale.shape[1:]}, got {values.shape} and {base.shape}"
             )
         commands = denormalise(values, base, acting)
-        time_ns = now_ns + self.config.knot_offset_ns
-        if start is not None:
-            commands = np.concatenate([start[None], commands]).astype(np.float32)
-            time_ns = np.concatenate([[now_ns], time_ns])
+        first = commands[0] - (commands[1] - commands[0] if len(commands) > 1 else 0) if start is None else start
+        commands = np.concatenate([first[None], commands]).astype(np.float32)
+        time_ns = np.concatenate([[now_ns], now_ns + self.config.knot_offset_ns])
         lower = np.array([channel.lower for channel in embodiment.acting], dtype=np.float32)
         upper = np.array([channel.upper for channel in embodiment.acting], dtype=np.float32)
         return ActionChunk(

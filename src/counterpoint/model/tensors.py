@@ -65,11 +65,6 @@ class TensorBatch:
     acting: tuple[ActingTensors, ...]
     experience_s: float
 
-    @property
-    def num_tokens(self) -> int:
-        """Sensing slots plus nothing else: the size of the padded sensing grid."""
-        return self.capture_s.numel()
-
 
 def to_tensors(batch: Batch, device: torch.device | str = "cpu") -> TensorBatch:
     """Move a batch to `device`; on the CPU arrays are shared, not copied."""
