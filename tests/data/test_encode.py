@@ -133,7 +133,19 @@ def test_relation_tokens_say_where_the_object_is_from_the_tool() -> None:
     row = np.flatnonzero(tool.arrival_ns <= times[-1])[-1]
     difference = target - tool.values[row, :3]
     np.testing.assert_allclose(piece.values[-1, :3], difference / 0.3, atol=1e-5)
-    np.testing.assert_allclose(piece.values[-1, 3:], np.tanh(difference / 0.05), atol=1e-5)
+    np.testing.assert_allclose(piece.values[-1, 3:6], np.tanh(difference / 0.05), atol=1e-5)
+
+
+def test_relation_tokens_say_how_the_object_moves() -> None:
+    still = STREAMS["object/0"]
+    values = still.values.copy()
+    values[:, 1] = 0.05 * (still.capture_ns - still.capture_ns[0]) / 1e9
+    times = decisions(2)
+    moving = {**STREAMS, "object/0": replace(still, values=values)}
+    for streams, wanted in ((STREAMS, 0.0), (moving, 0.5)):
+        window = PROCESSOR.encode_window(ROBOT, streams, times, np.zeros(8, np.float32))
+        piece = next(p for p in window.vectors if p.layout.channels[-1].name == "velocity/z")
+        np.testing.assert_allclose(piece.values[-1, -3:], [0.0, wanted, 0.0], atol=1e-3)
 
 
 def test_an_episode_without_object_has_no_relation_and_is_encoded() -> None:
@@ -169,7 +181,7 @@ def test_knots_beyond_the_last_action_are_not_valid() -> None:
     last = int(STREAMS["action"].capture_ns[-1])
     times = np.array([last - 10**9, last - 200_000_000, last], dtype=np.int64)
     window = PROCESSOR.encode_window(ROBOT, STREAMS, times, np.zeros(3, np.float32))
-    assert window.valid.sum(axis=1).tolist() == [16, 4, 0]
+    assert window.valid.sum(axis=1).tolist() == [16, 5, 1]
 
 
 def test_the_instruction_in_force_is_seen_by_every_decision() -> None:

@@ -76,12 +76,13 @@ def test_decoded_targets_are_the_logged_action(seed: int) -> None:
 
 def test_an_answer_without_delay_also_decides_the_present_command() -> None:
     acting = PROCESSOR.robots[ROBOT.name].acting
-    slope, offset = np.linspace(-0.2, 0.2, 7), np.full(7, 0.3)
-    line = (offset + slope * 0.05 * np.arange(17)[:, None]).astype(np.float32)
+    slope, offset = np.linspace(-0.2, 0.2, 7), np.full(7, 0.11)
+    line = (offset + slope * 0.05 * np.arange(16)[:, None]).astype(np.float32)
     base = np.full(7, 0.1, np.float32) * (acting.centre[0] == 0)
-    values = normalise(line[None, 1:], base[None], acting)[0]
-    np.testing.assert_allclose(PROCESSOR.decode(ROBOT, values, base, 0).values, line, atol=1e-3)
-    np.testing.assert_array_equal(PROCESSOR.decode(ROBOT, values, base, 0, line[3]).values[0], line[3])
+    values = normalise(line[None], base[None], acting)[0]
+    chunk = PROCESSOR.decode(ROBOT, values, base, 7)
+    assert chunk.time_ns[0] == 7
+    np.testing.assert_allclose(chunk.values, line, atol=1e-3)
 
 
 def test_serving_encodes_a_moment_as_training_does() -> None:
@@ -107,7 +108,7 @@ def test_committed_commands_enter_as_training_would_encode_them() -> None:
     episode = EPISODES[1]
     now = episode.start_ns + 10**9
     training = PROCESSOR.encode_window(ROBOT, episode.streams, np.array([now]), np.zeros(1, np.float32))
-    chunk = PROCESSOR.decode(ROBOT, training.values[0], training.base[0], now, training.start[0])
+    chunk = PROCESSOR.decode(ROBOT, training.values[0], training.base[0], now)
     serving = PROCESSOR.encode_observation(observation(episode, now, 0.2, chunk))
     np.testing.assert_allclose(serving.values[0, :4], training.values[0, :4], atol=2e-3)
     assert (serving.values[0, 4:] == 0).all()
@@ -123,9 +124,9 @@ def test_a_robot_that_was_never_commanded_holds_where_it_is() -> None:
     measured = streams["proprioception"].values[-1, :7]
     np.testing.assert_array_equal(window.start[0], measured)
     np.testing.assert_allclose(window.values[0, :2, :6], 0.0, atol=1e-5)
-    chunk = PROCESSOR.decode(ROBOT, np.zeros((16, 7), np.float32), window.base[0], now, window.start[0])
+    chunk = PROCESSOR.decode(ROBOT, np.zeros((16, 7), np.float32), window.base[0], now)
     assert chunk.time_ns[0] == now
-    np.testing.assert_array_equal(chunk.values[0], measured)
+    np.testing.assert_array_equal(chunk.values[0, :6], measured[:6])
 
 
 def test_commands_stay_within_the_channels_limits() -> None:

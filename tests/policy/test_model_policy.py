@@ -73,7 +73,7 @@ def test_committed_commands_come_back_unchanged(policy: ModelPolicy, sources: So
     observation = observe(sources[0], delay_s=0.2, committed=True)
     assert observation.committed is not None
     chunk = policy.act(observation)
-    for time_ns in chunk.time_ns[chunk.time_ns <= observation.ready_ns]:
+    for time_ns in chunk.time_ns[chunk.time_ns < observation.ready_ns]:
         np.testing.assert_allclose(chunk.at(int(time_ns)), observation.committed.at(int(time_ns)), atol=1e-4)
 
 
@@ -82,7 +82,7 @@ def test_without_delay_the_last_command_is_not_given_again(policy: ModelPolicy, 
     action = observation.streams["action"]
     last = action.values[action.capture_ns < observation.now_ns][-1]
     chunk = policy.act(observation)
-    np.testing.assert_allclose(chunk.values[0], 2 * chunk.values[1] - chunk.values[2], atol=1e-5)
+    assert chunk.time_ns[0] == observation.now_ns
     assert np.abs(chunk.values[0] - last).max() > 1e-3
     np.testing.assert_allclose(policy.act(observe(sources[0], delay_s=0.1)).values[0], last, atol=1e-5)
 

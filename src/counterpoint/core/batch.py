@@ -84,9 +84,9 @@ class Batch:
     decision_s: Float
     """[windows, branches]."""
     delay_s: Float
-    """[windows, branches]: knots at or before this offset are committed and enter clean."""
+    """[windows, branches]: knots before this offset are committed and enter clean."""
     knot_s: Float
-    """[knots]: offsets after the decision, increasing, all positive."""
+    """[knots]: offsets from the decision on, increasing, the first 0."""
     vectors: tuple[VectorTokens, ...]
     images: tuple[ImageTokens, ...]
     texts: tuple[TextTokens, ...]

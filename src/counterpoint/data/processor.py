@@ -164,7 +164,6 @@ class Processor:
         values: Float,
         base: Float,
         now_ns: int,
-        start: Float | None = None,
     ) -> ActionChunk:
         """Turn normalised knots into commands; inverse of the acting side of encoding.
 
@@ -173,10 +172,6 @@ class Processor:
             values: float32 [knots, channels], normalised.
             base: float32 [channels], from `EncodedWindow.base`.
             now_ns: the decision's time.
-            start: float32 [channels], command at `now_ns`, from `EncodedWindow.start`: what the robot does while
-                the answer is on its way. None where the answer is there at once and decides this command too: then
-                the line through the first two knots is carried back to `now_ns`. The newest command would be a
-                control period old, and a policy asked at every tick would only repeat it.
 
         Raises:
             PolicyError: shapes do not fit the robot, or a value is not finite.
@@ -188,13 +183,12 @@ class Processor:
                 f"{acting.scale.shape[1:]}, got {values.shape} and {base.shape}"
             )
         commands = denormalise(values, base, acting)
-        first = commands[0] - (commands[1] - commands[0] if len(commands) > 1 else 0) if start is None else start
-        commands = np.concatenate([first[None], commands]).astype(np.float32)
-        time_ns = np.concatenate([[now_ns], now_ns + self.config.knot_offset_ns])
         lower = np.array([channel.lower for channel in embodiment.acting], dtype=np.float32)
         upper = np.array([channel.upper for channel in embodiment.acting], dtype=np.float32)
         return ActionChunk(
-            time_ns=time_ns, values=np.clip(commands, lower, upper), channel_names=embodiment.acting_names
+            time_ns=now_ns + self.config.knot_offset_ns,
+            values=np.clip(commands, lower, upper),
+            channel_names=embodiment.acting_names,
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -226,7 +220,7 @@ class Processor:
     def _with_committed(self, window: EncodedWindow, observation: Observation, robot: RobotStatistics) -> EncodedWindow:
         """Fill knots up to the delay with what the robot will be doing; without commands it holds its start."""
         offsets = self.config.knot_offset_ns
-        count = int((offsets <= observation.ready_ns - observation.now_ns).sum())
+        count = int((offsets < observation.ready_ns - observation.now_ns).sum())
         chunk, start = observation.committed, window.start
         raw = np.broadcast_to(start, (count, start.shape[1]))
         if chunk is not None:

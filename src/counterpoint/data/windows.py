@@ -3,7 +3,7 @@
 episode   |---------------------------------------------------|
 decisions         s0   s1     s2 s3      s4 ...                random gaps
 tokens            newest arrived events at s0, s1, ...         a decision sees its own and earlier ones
-knots              ' ' ' ' ' '                                 s + knot_s, s + 2 knot_s, ...
+knots              ' ' ' ' ' '                                 s, s + knot_s, s + 2 knot_s, ...
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class WindowConfig:
     branches: int = 8
     """Decisions a window, at least 1; they share one encoded sensing stream."""
     knots: int = 16
-    """Action knots a decision, at least 1."""
+    """Action knots a decision, at least 2; the first lies at the decision itself."""
     knot_s: float = 0.05
-    """Spacing of knots in seconds; the horizon is knots * knot_s."""
+    """Spacing of knots in seconds; the horizon is (knots - 1) * knot_s."""
     min_gap_s: float = 0.05
     """Shortest time between decisions of a window, seconds (shorter only in very short episodes)."""
     max_gap_s: float = 0.4
@@ -69,6 +69,8 @@ class WindowConfig:
         for name in ("branches", "knots", "patch", "camera_buckets", "text_buckets", "text_features"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"window.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.knots < 2:
+            raise ConfigError(f"window.knots: expected at least 2, got {self.knots}")
         for name in ("knot_s", "max_age_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"window.{name}: expected a positive number of seconds, got {getattr(self, name)}")
@@ -86,7 +88,7 @@ class WindowConfig:
     @property
     def horizon_s(self) -> float:
         """How far after a decision the knots reach, seconds."""
-        return self.knots * self.knot_s
+        return (self.knots - 1) * self.knot_s
 
     @property
     def stride_s(self) -> float:
@@ -100,7 +102,7 @@ class WindowConfig:
 
     @property
     def knot_offset_ns(self) -> Times:
-        """Knots after the decision, int64 [knots]; shared, do not write to it."""
+        """Knots from the decision on, int64 [knots], the first 0; shared, do not write to it."""
         return _knot_offset_ns(self.knots, self.knot_s)
 
     def serving_times_ns(self, now_ns: int) -> Times:
@@ -135,6 +137,6 @@ def draw_delays(config: WindowConfig, rng: np.random.Generator) -> Float:
 
 @lru_cache(maxsize=64)
 def _knot_offset_ns(knots: int, knot_s: float) -> Times:
-    offsets: Times = np.rint(np.arange(1, knots + 1) * (knot_s * 1e9)).astype(np.int64)
+    offsets: Times = np.rint(np.arange(knots) * (knot_s * 1e9)).astype(np.int64)
     offsets.setflags(write=False)
     return offsets

@@ -100,7 +100,8 @@ class ClosedLoop:
     def observe(self, expected_delay_s: float) -> Observation:
         """Return what the policy is shown at this decision, which it will answer in `expected_delay_s`."""
         now = self.world.time_ns
-        ready = now if self._config.strategy == "naive" else now + seconds_to_ns(expected_delay_s)
+        is_told = self._config.strategy == "trained_delay"  # the others plan from now, whenever the answer comes
+        ready = now + seconds_to_ns(expected_delay_s) if is_told else now
         observation = self.world.observation(ready_ns=ready, context_s=self._config.context_s)
         if self._last is None:
             self._last = hold_command(observation.embodiment, observation.streams)
@@ -142,8 +143,6 @@ class ClosedLoop:
         period = NS_PER_SECOND / observation.embodiment.control_rate_hz
         ticks = np.arange(math.ceil((ready_ns - observation.now_ns) / period) + 1)
         time_ns = observation.now_ns + np.rint(ticks * period).astype(np.int64)
-        standing = self._config.strategy == "synchronous"
-        assert self._last is not None
-        rows = [self._last if standing else self._command(int(when)) for when in time_ns]
+        rows = [self._command(int(when)) for when in time_ns]
         names = observation.embodiment.acting_names
         return ActionChunk(time_ns=time_ns, values=np.stack(rows), channel_names=names)

@@ -126,8 +126,8 @@ class HarmonicModel(nn.Module):
 
 
 def committed_knots(batch: TensorBatch) -> Tensor:
-    """Return bool [W, B, K]: knots at or before the delay, executed before the answer is ready."""
-    return batch.knot_s <= batch.delay_s.unsqueeze(-1) + 1e-6
+    """Return bool [W, B, K]: knots before the delay, executed before the answer is ready."""
+    return batch.knot_s < batch.delay_s.unsqueeze(-1) - 1e-6
 
 
 def _uses_bfloat16(config: HarmonicConfig, device: torch.device) -> bool:

@@ -96,13 +96,8 @@ class ModelPolicy:
         for group, sampled in zip(batch.acting, self._sample(batch), strict=True):
             for row, values in zip(group.window.tolist(), sampled, strict=True):
                 window, observation = windows[row], observations[row]
-                is_late = observation.ready_ns > observation.now_ns
                 chunks[row] = self.processor.decode(
-                    observation.embodiment,
-                    values[-1],
-                    window.base[-1],
-                    observation.now_ns,
-                    window.start[-1] if is_late else None,
+                    observation.embodiment, values[-1], window.base[-1], observation.now_ns
                 )
         answers = [chunk for chunk in chunks if chunk is not None]
         if len(answers) != len(observations):
