@@ -35,7 +35,7 @@ def observe(source: EpisodeSource, row: int = 60, delay_s: float = 0.0, committe
 
 @pytest.fixture
 def policy(checkpoint: Checkpoint) -> ModelPolicy:
-    return ModelPolicy(checkpoint, steps=3)
+    return ModelPolicy(checkpoint, steps=3, temperature=1.0)
 
 
 def test_answers_the_protocol(policy: ModelPolicy, sources: Sources) -> None:

@@ -21,7 +21,7 @@ class DemoConfig:
 
     robots: tuple[str, ...] = ("ur5e", "panda", "bimanual_panda")
     tasks: tuple[str, ...] = ("reach", "track", "lift")
-    episodes: dict[str, int] = field(default_factory=lambda: {"reach": 120, "track": 120, "lift": 200})
+    episodes: dict[str, int] = field(default_factory=lambda: {"reach": 300, "track": 160, "lift": 440})
     """Episodes collected of each task, on every robot that the task fits."""
     recipe: str = "demo"
     """Recipe of the one model."""

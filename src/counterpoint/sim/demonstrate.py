@@ -17,8 +17,9 @@ from counterpoint.sim.world import World
 TIMED_OUT = "timed_out"
 UNSTABLE = "unstable"
 DEFAULT_DISTURBANCE = DisturbanceConfig()
-TAIL_S = 0.3
-"""The expert goes on so long after the task is achieved, so that the data show how to stay there."""
+TAIL_S = 0.8
+"""The expert goes on so long after the task is achieved, so that the data show how to stay there: with 0.3 s
+policies let go of what they had just lifted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Demonstrations:
 
     def world_seed(self, index: int) -> int:
         """Return the seed of world number `index`."""
-        return stable_hash("demonstration", self.seed, index, bits=31)
+        return stable_hash("demonstration", self.robot.name, self.task.name, self.seed, index, bits=31)
 
     def episode_id(self, index: int) -> str:
         """Return the id of episode `index`; other cameras or disturbances make another series."""

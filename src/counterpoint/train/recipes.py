@@ -45,11 +45,12 @@ def demo() -> TrainConfig:
     """What `make demo` trains: several simulated robots in one model, a few CPU minutes, bounded by time."""
     return TrainConfig(
         out=Path("runs/demo"),
-        model=ladder(0.6e6, HarmonicConfig(training_matmul="auto")),
+        model=HarmonicConfig(width=128, acting_width=128, layers=2, flow_time_power=1.5, training_matmul="auto"),
+        schedule=ScheduleConfig(decay_fraction=0.3),
         steps=None,
         max_seconds=180.0,
-        batch_windows=24,
-        ema_decay=0.995,
+        batch_windows=48,
+        ema_decay=0.99,
         log_every=20,
         save_every=1000,
     )
