@@ -24,6 +24,8 @@ Float = NDArray[np.float64]
 
 MIN_AMOUNTS = 4
 """Least number of different data amounts for a fit."""
+LEAST_EXPONENT = 0.02
+"""An interval of the exponent that reaches below this, 1.4% less error a doubling, shows no law."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +76,14 @@ class Fit:
     starts_at_optimum: int
     num_starts: int
     intervals: dict[str, Interval]
-    """95% percentile intervals of A, alpha (and E) over bootstrapped runs."""
+    """95% percentile intervals of level, alpha (and E) over bootstrapped runs; of A where every draw has one."""
     band: Band
     extrapolation: Extrapolation | None
     refusals: tuple[str, ...]
     """What these points cannot support, in words."""
 
     def to_dict(self) -> dict[str, Json]:
-        """Return plain JSON."""
+        """Return plain JSON; `params` lacks A where alpha may be 0, which leaves A undefined."""
         check = self.extrapolation
         return {
             "law": self.law.name,
@@ -89,6 +91,7 @@ class Fit:
                 name: {"value": getattr(self.law, name), "ci95": [*interval.as_list()]}
                 for name, interval in self.intervals.items()
             },
+            "reference": self.law.reference,
             "n_points": self.num_points,
             "objective_sum": self.objective,
             "delta": self.delta,
@@ -152,7 +155,7 @@ def fit(
         intervals=intervals,
         band=_band(points, law, redrawn),
         extrapolation=extrapolation,
-        refusals=_refusals(points, law, intervals, extrapolation),
+        refusals=_refusals(points, law, intervals, _fall(points, redrawn), extrapolation),
     )
 
 
@@ -183,36 +186,41 @@ def _best(points: Sequence[Point], name: LawName, delta: float) -> tuple[Law, fl
     """Return the best law over all starts, its loss, how many starts reach it, and how many there were."""
     log_data = np.log([point.data for point in points])
     log_loss = np.log([point.error for point in points])
-    answers = [_descend(start, name, delta, log_data, log_loss) for start in _starts(name, log_data, log_loss)]
+    log_reference = float(log_data.mean())
+    log_ratio = log_data - log_reference
+    answers = [_descend(start, name, delta, log_ratio, log_loss) for start in _starts(name, log_ratio, log_loss)]
     best = min(answers, key=lambda answer: answer[1])
     reached = sum(value <= best[1] * (1 + 1e-4) + 1e-12 for _, value in answers)
-    return from_vector(name, best[0]), best[1], reached, len(answers)
+    return from_vector(name, best[0], float(np.exp(log_reference))), best[1], reached, len(answers)
 
 
-def _starts(name: LawName, log_data: Float, log_loss: Float) -> list[Float]:
+def _starts(name: LawName, log_ratio: Float, log_loss: Float) -> list[Float]:
     starts = []
     for share in (0.0,) if name == "power" else (0.05, 0.3, 0.6, 0.9):
         floor = share * np.exp(log_loss.min())
         log_reducible = np.log(np.exp(log_loss) - floor)
-        slope, offset = np.polyfit(log_data, log_reducible, 1)
-        for alpha in (max(-slope, 0.02), 0.15, 0.5, 1.0):
-            level = offset + slope * log_data.mean()
-            start = [log_data.mean() + level / alpha, np.log(alpha)]
+        slope, level = np.polyfit(log_ratio, log_reducible, 1)
+        for alpha in (-slope if name == "power" else max(-slope, 0.0), 0.15, 0.5, 1.0):
+            start = [level, alpha]
             starts.append(np.asarray(start if name == "power" else [*start, np.log(floor)]))
     return starts
 
 
-def _descend(start: Float, name: LawName, delta: float, log_data: Float, log_loss: Float) -> tuple[Float, float]:
-    """Minimise in two passes: a wide Huber first, then `delta` (whose flat sides stall far-off starts)."""
+def _descend(start: Float, name: LawName, delta: float, log_ratio: Float, log_loss: Float) -> tuple[Float, float]:
+    """Minimise in two passes: a wide Huber first, then `delta` (whose flat sides stall far-off starts).
+
+    Without a floor alpha may be negative, so that its interval is free to lie about 0 where data do not help.
+    """
 
     def objective(vector: Float, width: float) -> tuple[float, Float]:
-        guess, gradient = log_error(name, vector, log_data)
+        guess, gradient = log_error(name, vector, log_ratio)
         residual = guess - log_loss
         clipped = np.clip(residual, -width, width)
         value = np.where(np.abs(residual) <= width, residual**2 / 2, width * (np.abs(residual) - width / 2)).sum()
         return float(value) / width, np.asarray(clipped @ gradient / width)
 
-    bounds = [(-60.0, 60.0), (np.log(1e-3), np.log(5.0)), (-30.0, float(log_loss.min()))][: len(start)]
+    least_alpha = -5.0 if name == "power" else 0.0
+    bounds = [(-60.0, 60.0), (least_alpha, 5.0), (-30.0, float(log_loss.min()))][: len(start)]
     vector = start
     for width in (1.0, delta, delta):
         answer = minimize(
@@ -238,10 +246,23 @@ def _bootstrap(points: Sequence[Point], name: LawName, delta: float, law: Law, d
 
 def _intervals(redrawn: Sequence[Law], name: LawName) -> dict[str, Interval]:
     intervals = {}
-    for key in ("A", "alpha", "E")[: parameter_count(name)]:
-        low, high = np.quantile([getattr(law, key) for law in redrawn], [0.025, 0.975])
-        intervals[key] = Interval(low=float(low), high=float(high))
+    for key in ("level", "alpha", "A", "E")[: parameter_count(name) + 1]:
+        values = [getattr(law, key) for law in redrawn]
+        if np.isfinite(values).all():
+            intervals[key] = _interval(values)
     return intervals
+
+
+def _fall(points: Sequence[Point], redrawn: Sequence[Law]) -> Interval:
+    """Return the interval of the mean exponent of the whole error, floor included, over the amounts of `points`."""
+    ends = np.asarray([min(point.data for point in points), max(point.data for point in points)])
+    errors = [np.log(law.error(ends)) for law in redrawn]
+    return _interval([float(first - last) / float(np.log(ends[1] / ends[0])) for first, last in errors])
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Interval(low=float(low), high=float(high))
 
 
 def _band(points: Sequence[Point], law: Law, redrawn: Sequence[Law]) -> Band:
@@ -258,15 +279,19 @@ def _band(points: Sequence[Point], law: Law, redrawn: Sequence[Law]) -> Band:
 
 def _refit(points: Sequence[Point], name: LawName, delta: float, law: Law) -> Law:
     """Fit again from the law found on all points: one start is enough close by."""
-    start = [np.log(law.A), np.log(law.alpha)]
+    start = [law.level, law.alpha]
     start += [np.log(max(law.E, 1e-12))] if name == "power_floor" else []
-    log_data = np.log([point.data for point in points])
+    log_ratio = np.log([point.data / law.reference for point in points])
     log_loss = np.log([point.error for point in points])
-    return from_vector(name, _descend(np.asarray(start), name, delta, log_data, log_loss)[0])
+    return from_vector(name, _descend(np.asarray(start), name, delta, log_ratio, log_loss)[0], law.reference)
 
 
 def _refusals(
-    points: Sequence[Point], law: Law, intervals: dict[str, Interval], extrapolation: Extrapolation | None
+    points: Sequence[Point],
+    law: Law,
+    intervals: dict[str, Interval],
+    fall: Interval,
+    extrapolation: Extrapolation | None,
 ) -> tuple[str, ...]:
     """Return what these points do not support, in words (see the module's sources)."""
     words = []
@@ -277,8 +302,7 @@ def _refusals(
         )
     elif intervals["E"].low < 0.02 * min(point.error for point in points):
         words.append("No claim about a floor: the interval of E reaches down to 0.")
-    if intervals["alpha"].low < 0.02:
-        words.append("No law: the exponent's interval holds 0, so these runs do not show that data help.")
+    words += _no_law(intervals["alpha"], fall)
     if extrapolation is None:
         words.append("Not checked by extrapolation: too few smaller amounts of data to predict the largest.")
     elif abs(extrapolation.signed_error) > 0.1:
@@ -290,3 +314,16 @@ def _refusals(
     if max(sum(point.data == amount for point in points) for amount in amounts) < 2:
         words.append("One seed an amount: intervals show scatter about the law, not between seeds.")
     return tuple(words)
+
+
+def _no_law(alpha: Interval, fall: Interval) -> list[str]:
+    """Say so where the error does not clearly fall with data; the floor may hide that from alpha alone."""
+    span = f"[{alpha.low:.3f}, {alpha.high:.3f}]"
+    if alpha.high < -LEAST_EXPONENT:
+        return [f"No law: the exponent's interval {span} lies below 0, error grows with data."]
+    if min(alpha.low, fall.low) < LEAST_EXPONENT:
+        holds = (
+            "holds 0" if alpha.low <= 1e-6 else f"or the fall of the whole error, from {fall.low:.3f}, is close to 0"
+        )
+        return [f"No law: the exponent's interval {span} {holds}, so these runs do not show that data help."]
+    return []
