@@ -57,10 +57,23 @@ def test_a_spent_budget_stops_early_and_counts_what_it_did() -> None:
     assert result.to_dict()["episodes"] == 1
 
 
+def test_rows_that_the_budget_did_not_reach_are_kept_as_not_measured() -> None:
+    config = RolloutConfig(
+        policy="hold", robots=("ur5e",), tasks=("reach",), delays_ms=(0.0, "measured"), episodes=1, workers=1,
+        budget_s=0.001,
+    )  # fmt: skip
+    first, second = (result.to_dict() for result in rollout(config))
+    assert first["episodes"] == 1
+    assert (second["episodes"], second["success_rate"], second["ci95"], second["delay_ms"]) == (0, None, None, None)
+    assert second["failed_seeds"] == []
+
+
 def test_bad_requests() -> None:
     with pytest.raises(UnknownNameError, match="ur5e"):
         plan_groups(RolloutConfig(policy="hold", robots=("ur5",), tasks=("reach",)))
     with pytest.raises(ConfigError, match="none of the tasks"):
         plan_groups(RolloutConfig(policy="hold", robots=("ur5e",), tasks=("lift_box",)))
+    with pytest.raises(ConfigError, match=r"rollout\.seed"):
+        RolloutConfig(policy="hold", robots=("ur5e",), tasks=("reach",), seed=-1)
     with pytest.raises(ConfigError, match="delays_ms"):
         RolloutConfig(policy="hold", robots=("ur5e",), tasks=("reach",), delays_ms=(-1.0,))

@@ -138,3 +138,19 @@ def test_nothing_to_report_and_damage_are_errors(tmp_path: Path) -> None:
     (tmp_path / "offline.json").write_text('{"results": [', encoding="utf-8")
     with pytest.raises(CounterpointError, match=r"offline\.json.*delete it"):
         write_report(tmp_path)
+
+
+def test_rows_without_a_rate_are_shown_as_not_measured(run: Path) -> None:
+    unreached: Json = {
+        "policy": "model", "robot": "panda", "task": "lift", "delay_ms": None, "delay_mode": "measured",
+        "strategy": "trained_delay", "episodes": 0, "successes": 0, "success_rate": None, "ci95": None, "videos": [],
+    }  # fmt: skip
+    before = cards(load_artefacts(run))
+    write(
+        run / "rollout.json",
+        {"results": [*ROLLOUTS, unreached, {**unreached, "delay_ms": 400.0, "delay_mode": "simulated"}]},
+    )
+    html = write_report(run).read_text(encoding="utf-8")
+    assert html.count("not measured</td>") == 2
+    assert "nan" not in re.sub(r"<svg.*?</svg>", "", html, flags=re.S).lower().split()
+    assert cards(load_artefacts(run)) == before

@@ -170,8 +170,11 @@ def _rollout(demo: Demo) -> str:
             else:
                 rows += [{**row, "policy": "model" if config.policy != "hold" else "hold"} for row in results]
     write_json(demo.out / "rollout.json", {"results": rows})
-    rates = [float(str(row["success_rate"])) for row in rows if isinstance(row, dict) and row["policy"] == "model"]
-    return f"{100 * sum(rates) / len(rates):.0f}% of worlds solved over all delays"
+    found = [row["success_rate"] for row in rows if isinstance(row, dict) and row["policy"] == "model"]
+    rates = [float(str(rate)) for rate in found if rate is not None]
+    solved = f"{100 * sum(rates) / len(rates):.0f}% of worlds solved over all delays" if rates else "nothing measured"
+    missing = len(found) - len(rates)
+    return solved + (f"; {missing} of {len(found)} rows not measured within the budget" if missing else "")
 
 
 def _with_bar(kind: str, config: RolloutConfig, pool: Executor | None, progress: bool) -> list[RolloutResult]:

@@ -30,12 +30,16 @@ def summary_table(out: Path, seconds: Mapping[str, float]) -> str:
 
 
 def _rate(rows: list[dict[str, Json]], robot: str, policy: str, delay_ms: float) -> str:
-    rates = [
-        float(str(row["success_rate"]))
+    found = [
+        row["success_rate"]
         for row in rows
         if (row["robot"], row["policy"], float(str(row["delay_ms"]))) == (robot, policy, delay_ms)
     ]
-    return f"{100 * sum(rates) / len(rates):.0f}%" if rates else "-"
+    rates = [float(str(rate)) for rate in found if rate is not None]
+    if not rates:
+        return "not measured" if found else "-"
+    short = f" ({len(rates)} of {len(found)} tasks)" if len(rates) < len(found) else ""
+    return f"{100 * sum(rates) / len(rates):.0f}%{short}"
 
 
 def _results(path: Path) -> list[dict[str, Json]]:

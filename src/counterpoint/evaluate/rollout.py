@@ -9,6 +9,7 @@ changes the time taken, never the result (but for `measured` delays, which are t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -43,23 +44,25 @@ class RolloutConfig:
     """Episodes a robot, task and delay; the same worlds for each delay."""
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     seed: int = 0
-    """First evaluation world, counted from `EVALUATION_SEED`."""
+    """First evaluation world, counted from `EVALUATION_SEED`; at least 0, for collection draws its worlds below."""
     lanes: int = 10
     """Worlds in lockstep, answered in one batch."""
     workers: int = 2
     """Worker processes; 1 runs in this process. Measured delays are honest with 1 only."""
     budget_s: float | None = None
-    """No new group starts after this time; what was left out is counted in the results' episodes."""
+    """No new group starts after this time; rows keep what was run, and are null where that is nothing."""
     video_dir: Path | None = None
     """Where to write one mp4 a robot, task and delay; None writes none."""
     videos: int = 1
     """Episodes filmed of each robot, task and delay, one file each."""
 
     def __post_init__(self) -> None:
-        """Check counts and delays."""
+        """Check counts, seed and delays."""
         for name, value in (("episodes", self.episodes), ("lanes", self.lanes), ("workers", self.workers)):
             if value < 1:
                 raise ConfigError(f"rollout.{name}: expected at least 1, got {value}")
+        if self.seed < 0:
+            raise ConfigError(f"rollout.seed: expected at least 0 (training worlds lie below), got {self.seed}")
         bad = [delay for delay in self.delays_ms if delay != "measured" and not 0 <= delay < 10_000]
         if bad or not self.delays_ms:
             raise ConfigError(f"rollout.delays_ms: expected milliseconds in [0, 10000) or 'measured', got {bad}")
@@ -67,13 +70,13 @@ class RolloutConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutResult:
-    """Success of one policy on one robot and task at one delay."""
+    """Success of one policy on one robot and task at one delay; without outcomes where the budget ran out before."""
 
     policy: str
     robot: str
     task: str
     delay_ms: float
-    """Simulated delay, or the mean of the measured ones."""
+    """Simulated delay, or the mean of the measured ones; NaN where none was measured."""
     delay_mode: Literal["simulated", "measured"]
     strategy: str
     outcomes: tuple[Outcome, ...]
@@ -81,7 +84,8 @@ class RolloutResult:
     videos: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
-        """Return the row of the command line's `results`."""
+        """Return the row of the command line's `results`; null for what was not measured."""
+        count = len(self.outcomes)
         successes = sum(outcome.success for outcome in self.outcomes)
         times = [outcome.duration_s for outcome in self.outcomes if outcome.success]
         failed = [seed for seed, outcome in zip(self.seeds, self.outcomes, strict=True) if not outcome.success]
@@ -89,13 +93,13 @@ class RolloutResult:
             "policy": self.policy,
             "robot": self.robot,
             "task": self.task,
-            "delay_ms": round(self.delay_ms, 3),
+            "delay_ms": round(self.delay_ms, 3) if math.isfinite(self.delay_ms) else None,
             "delay_mode": self.delay_mode,
             "strategy": self.strategy,
-            "episodes": len(self.outcomes),
+            "episodes": count,
             "successes": successes,
-            "success_rate": successes / len(self.outcomes),
-            "ci95": [*wilson_interval(successes, len(self.outcomes)).as_list()],
+            "success_rate": successes / count if count else None,
+            "ci95": [*wilson_interval(successes, count).as_list()] if count else None,
             "mean_seconds_to_success": sum(times) / len(times) if times else None,
             "failed_seeds": [*failed],
             "videos": [str(path) for path in self.videos],
@@ -195,22 +199,22 @@ def _run_in_processes(
 def _merge(groups: list[Group], finished: dict[int, tuple[list[Outcome], list[Path]]]) -> list[RolloutResult]:
     results: dict[tuple[str, str, Delay], RolloutResult] = {}
     for index, group in enumerate(groups):
-        if index not in finished:
-            continue
-        outcomes, videos = finished[index]
+        outcomes, videos = finished.get(index, ([], []))
         key = (group.robot, group.task, group.delay_ms)
         before = results.get(key)
         merged = (*(before.outcomes if before else ()), *outcomes)
+        seeds = group.seeds if index in finished else ()
+        mean_s = sum(one.delay_s for one in merged) / len(merged) if merged else math.nan
         measured = group.delay_ms == "measured"
         results[key] = RolloutResult(
             policy=group.policy,
             robot=group.robot,
             task=group.task,
-            delay_ms=1000 * sum(one.delay_s for one in merged) / len(merged) if measured else float(group.delay_ms),
+            delay_ms=1000 * mean_s if measured else float(group.delay_ms),
             delay_mode="measured" if measured else "simulated",
             strategy="expert" if group.policy == "expert" else group.execution.strategy,
             outcomes=merged,
-            seeds=(*(before.seeds if before else ()), *group.seeds),
+            seeds=(*(before.seeds if before else ()), *seeds),
             videos=(*(before.videos if before else ()), *videos),
         )
     return list(results.values())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -77,6 +77,11 @@ def number(row: Mapping[str, Json], key: str) -> float:
     """Return a number of a row; NaN where it is missing or null."""
     value = row.get(key)
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def tried(rollouts: Sequence[Row]) -> list[Row]:
+    """Return the rows of rollouts with a success rate; those that the budget did not reach have none."""
+    return [row for row in rollouts if math.isfinite(number(row, "success_rate"))]
 
 
 def numbers(row: Mapping[str, Json], key: str) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from counterpoint.report.artefacts import Row, number, numbers, part, rows, text
+from counterpoint.report.artefacts import Row, number, numbers, part, rows, text, tried
 from counterpoint.report.style import BASELINE_COLOURS, FAINT, INK, PALETTE, Picture, canvas, colours, to_svg
 
 
@@ -101,7 +101,7 @@ def horizon_figure(row: Row) -> Picture | None:
 
 def success_figure(robot: str, rollouts: Sequence[Row]) -> Picture | None:
     """Draw success against delay for one robot, a line a task, with Wilson bars, beside holding still."""
-    own = [row for row in rollouts if text(row, "robot") == robot]
+    own = [row for row in tried(rollouts) if text(row, "robot") == robot]
     learned = [row for row in own if text(row, "policy") != "hold" and text(row, "delay_mode") != "measured"]
     if not learned:
         return None

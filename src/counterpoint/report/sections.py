@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterpoint.report.artefacts import Artefacts, Row, number, numbers, part, text
+from counterpoint.report.artefacts import Artefacts, Row, number, numbers, part, text, tried
 from counterpoint.report.data_figures import event_figure, hours_figure
 from counterpoint.report.result_figures import (
     cost_figure,
@@ -159,9 +159,8 @@ def closed_loop_section(rollouts: Sequence[Row]) -> Section:
             text(row, "policy") if text(row, "policy") in ("hold", "expert") else "model",
             text(row, "robot"),
             text(row, "task"),
-            f"{number(row, 'delay_ms'):.0f}" + (" (measured)" if text(row, "delay_mode") == "measured" else ""),
-            f"{number(row, 'successes'):.0f} of {number(row, 'episodes'):.0f}",
-            " to ".join(f"{100 * value:.0f}" for value in numbers(row, "ci95")) + " %",
+            _delay_cell(row),
+            *_success_cells(row),
         )
         for row in rollouts
     )
@@ -176,6 +175,8 @@ def closed_loop_section(rollouts: Sequence[Row]) -> Section:
     took = measured_delay_ms(rollouts)
     if took is not None:
         words.append(f"On this machine an answer took {took:.0f} ms, measured inside the loop.")
+    if missing := len(rollouts) - len(tried(rollouts)):
+        words.append(f"{missing} of {len(rollouts)} rows were not measured: the time set for rollouts ran out.")
     if short:
         words.append("Short of what was wanted without delay:")
     return Section(
@@ -186,6 +187,19 @@ def closed_loop_section(rollouts: Sequence[Row]) -> Section:
         pictures=_present([success_figure(robot, rollouts) for robot in robots]),
         tables=(table,) if body else (),
     )
+
+
+def _delay_cell(row: Row) -> str:
+    delay = number(row, "delay_ms")
+    measured = " (measured)" if text(row, "delay_mode") == "measured" else ""
+    return (f"{delay:.0f}" if math.isfinite(delay) else "-") + measured
+
+
+def _success_cells(row: Row) -> tuple[str, str]:
+    if not tried([row]):
+        return "not measured", "-"
+    interval = " to ".join(f"{100 * value:.0f}" for value in numbers(row, "ci95"))
+    return f"{number(row, 'successes'):.0f} of {number(row, 'episodes'):.0f}", f"{interval} %"
 
 
 def law_section(law: Row) -> Section:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from counterpoint.report.artefacts import Artefacts, Row, number, numbers, part, text
+from counterpoint.report.artefacts import Artefacts, Row, number, numbers, part, text, tried
 
 LEAST_EXPONENT = 0.02
 """An interval of the exponent that reaches below this shows no law."""
@@ -39,7 +39,7 @@ def headline(artefacts: Artefacts) -> str:
 
 def measured_delay_ms(rollouts: Sequence[Row]) -> float | None:
     """Return how long this machine took for an answer in closed loop, milliseconds; None where not measured."""
-    return _mean([number(row, "delay_ms") for row in rollouts if text(row, "delay_mode") == "measured"])
+    return _mean([number(row, "delay_ms") for row in tried(rollouts) if text(row, "delay_mode") == "measured"])
 
 
 def summary_sentence(artefacts: Artefacts) -> str:
@@ -60,7 +60,7 @@ def cards(artefacts: Artefacts) -> list[Card]:
     """Return the headline numbers that the artefacts support."""
     found = []
     at_once, slow = _success(artefacts.rollouts, "least"), _success(artefacts.rollouts, "greatest")
-    still = _mean([number(row, "success_rate") for row in artefacts.rollouts if text(row, "policy") == "hold"])
+    still = _mean([number(row, "success_rate") for row in tried(artefacts.rollouts) if text(row, "policy") == "hold"])
     if at_once is not None:
         delay, rate = at_once
         mark: Mark = "good" if rate >= 0.7 else "mixed" if rate > 0.3 else "bad"
@@ -152,7 +152,9 @@ def parameter_count(run: Path) -> int:
 
 def _success(rollouts: Sequence[Row], which: Literal["least", "greatest"]) -> tuple[float, float] | None:
     """Return the least (or greatest) simulated delay and the mean success over robots and tasks there."""
-    learned = [row for row in rollouts if text(row, "policy") != "hold" and text(row, "delay_mode") != "measured"]
+    learned = [
+        row for row in tried(rollouts) if text(row, "policy") != "hold" and text(row, "delay_mode") != "measured"
+    ]
     if not learned:
         return None
     delays = [number(row, "delay_ms") for row in learned]
