@@ -28,7 +28,7 @@ from counterpoint.evaluate.worlds import fitting_pairs
 from counterpoint.ingest import ingest
 from counterpoint.policy.model_policy import ModelPolicy
 from counterpoint.report import write_report
-from counterpoint.scaling.curve import fit_curve, run_curve
+from counterpoint.scaling.curve import distinct_amounts, fit_curve, run_curve
 from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.trainer import train
@@ -209,6 +209,7 @@ def _law(demo: Demo) -> str:
     last = read_records(demo.out / "train" / "metrics.jsonl", "metric")[-1]
     speed = float(str(last["step"])) / float(str(last["elapsed_s"]))
     config = curve(demo.config, demo.training(), speed)
+    config = replace(config, amounts=distinct_amounts(config))
     with tqdm(desc="law", unit="run", disable=not demo.progress, dynamic_ncols=True) as bar:
 
         def on_run(done: int, total: int) -> None:

@@ -5,6 +5,9 @@
 Smaller amounts are subsets of larger ones. Runs that are already recorded are not repeated, so an
 interrupted study goes on where it stopped. One line a run and robot, and one of robot `all`, whose
 error is the geometric mean over robots: each robot weighs alike in a law that is fitted on logs.
+
+Runs of one amount differ in their seed, not in their episodes: intervals hold the scatter of training, not that
+of which episodes were collected.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, RunRecord, read_records
+from counterpoint.data.selection import select_episodes
 from counterpoint.evaluate.offline import OfflineConfig, OfflineResult, evaluate_offline
 from counterpoint.policy.model_policy import ModelPolicy
 from counterpoint.scaling.fit import MIN_AMOUNTS, Fit, Point, fit
@@ -30,6 +34,11 @@ from counterpoint.train.trainer import train
 
 ALL = "all"
 """Stands for all robots together."""
+SHARED_SUBSETS = (
+    "Runs share nested subsets of the episodes whatever their seed: intervals leave out the variance of which "
+    "episodes were drawn."
+)
+"""Warning that goes with every law of a study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +93,17 @@ def run_curve(config: CurveConfig, out: Path, on_run: Callable[[int, int], None]
 
     Raises:
         ConfigError: the stores hold too few episodes to tell two amounts apart.
+        StoreError: a store is damaged.
     """
     path = out / "points.jsonl"
     recorded = {str(row["run"]) for row in read_records(path, "result")} if path.is_file() else set()
     runs = plan_runs(config)
     missing = [run for run in runs if run.name not in recorded]
+    if missing and len(usable := distinct_amounts(config)) < len(set(config.amounts)):
+        raise ConfigError(
+            f"curve.amounts: those above {usable[-1]} would train on the same episodes, there are no more; collect "
+            f"more episodes or give {usable}"
+        )
     record = RunRecord(path)
     done = len(runs) - len(missing)
 
@@ -113,6 +128,16 @@ def run_curve(config: CurveConfig, out: Path, on_run: Callable[[int, int], None]
     finally:
         record.close()
     return path
+
+
+def distinct_amounts(config: CurveConfig) -> tuple[int, ...]:
+    """Return the amounts that train on different episodes: of those that take all there are, only the least."""
+    training = config.training
+    whole = replace(training.data.selection(), limit_episodes=None)
+    available = max(len(found) for found in select_episodes(open_sources(training), whole).values())
+    amounts = sorted(set(config.amounts))
+    below = sum(amount < available for amount in amounts)
+    return tuple(amounts[: below + 1])
 
 
 def do_run(config: CurveConfig, run: CurveRun, out: Path) -> list[dict[str, Json]]:
@@ -166,7 +191,8 @@ def fit_curve(path: Path, law: LawName = "power") -> dict[str, Json]:
     robots = sorted({str(row["robot"]) for row in rows}, key=lambda name: (name != ALL, name))
     fits: dict[str, Json] = {}
     for robot in robots:
-        fits[robot] = _fit_robot([row for row in rows if row["robot"] == robot], law).to_dict()
+        found = _fit_robot([row for row in rows if row["robot"] == robot], law)
+        fits[robot] = replace(found, refusals=(*found.refusals, SHARED_SUBSETS)).to_dict()
     points: list[Json] = [{key: row[key] for key in ("robot", "run", "data", "hours", "error")} for row in rows]
     return {"axis": "training episodes a robot", "points": points, "fits": fits}
 
