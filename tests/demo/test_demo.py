@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.demo import DemoConfig, run_demo
+from counterpoint.demo import DemoConfig, collecting, run_demo
 from counterpoint.demo.collecting import plan_rounds
 from counterpoint.demo.config import curve, rollouts, training
 from counterpoint.demo.stages import Stages
 from counterpoint.evaluate.offline import OfflineConfig
+from counterpoint.robots.library import load_robot
+from counterpoint.sim.collect import collect
+from counterpoint.sim.tasks import load_task
+from counterpoint.store import Store
 
 TINY = DemoConfig(
     robots=("ur5e",),
@@ -34,11 +38,19 @@ def test_budgets_leave_room_within_ten_minutes() -> None:
     assert config.train_s + config.rollout_s + config.law_s < 450
 
 
-def test_rounds_reach_every_number_together() -> None:
-    rounds = list(plan_rounds({("a", "reach"): 25, ("b", "lift"): 50}))
-    assert rounds[:2] == [("a", "reach", 20, 20), ("b", "lift", 20, 20)]
-    assert sum(count for *_, count in rounds) == 75
-    assert max(upto for robot, _, upto, _ in rounds if robot == "b") == 50
+def test_rounds_add_up() -> None:
+    assert plan_rounds(50) == [20, 20, 10]
+    assert plan_rounds(20) == [20]
+
+
+@pytest.mark.sim
+def test_rounds_collect_the_first_successes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "ROUND", 2)
+    collecting.collect_all(tmp_path / "a", {("panda", "reach"): 5}, seed=0, workers=1, progress=False)
+    collect(load_robot("panda"), load_task("reach"), 5, tmp_path / "b", seed=0, workers=1, progress=False)
+    ids = [{info.episode_id for info in Store.open(tmp_path / name).episodes} for name in ("a", "b")]
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 5
 
 
 def test_law_runs_get_equal_steps_that_fit_the_machine() -> None:

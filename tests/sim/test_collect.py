@@ -150,3 +150,16 @@ def test_interrupted_collection_goes_on(tmp_path: Path) -> None:
     assert int(str(summary["present"])) >= there - 8
     actions = [Store.open(store).read(info.episode_id).stream("action") for info in Store.open(store).episodes]
     assert all(np.isfinite(action.values).all() for action in actions)
+
+
+def test_rounds_go_on_without_running_failures_again(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    robot, task = load_robot("panda"), replace(load_task("reach"), time_limit_s=0.9)
+    once = collect(robot, task, 4, whole, workers=1, progress=False)
+    assert once.failures
+    first = collect(robot, task, 2, parts, workers=1, progress=False)
+    second = collect(robot, task, 2, parts, workers=1, first=first.next_index, progress=False)
+    assert digests(whole) == digests(parts)
+    assert first.attempts + second.attempts == once.attempts == once.next_index == second.next_index
+    with pytest.raises(ConfigError, match="first number"):
+        collect(robot, task, 2, parts, first=-1, progress=False)

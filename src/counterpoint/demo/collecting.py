@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,33 +23,44 @@ def collect_all(
 ) -> None:
     """Bring every pair of robot and task up to its number of episodes; goes on where it was stopped.
 
+    The rounds of one pair follow each other, each from the number where the last one ended: nothing is run twice,
+    and the store gets the first successes of each series, as from one call of `collect`. So a single pair keeps
+    one worker busy, however many there are.
+
     Raises:
         CounterpointError: what `collect` raises.
     """
-    rounds = list(plan_rounds(episodes))
+    rounds = {pair: deque(plan_rounds(count)) for pair, count in episodes.items()}
     bar = tqdm(total=sum(episodes.values()), desc="collect", unit="ep", disable=not progress, dynamic_ncols=True)
     with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        pending = {
-            pool.submit(_collect_round, str(store), robot, task, upto, seed): count
-            for robot, task, upto, count in rounds
-        }
+        pending: dict[Future[int], tuple[str, str]] = {}
+
+        def begin(pair: tuple[str, str], first: int) -> None:
+            pending[pool.submit(_collect_round, str(store), *pair, rounds[pair][0], first, seed)] = pair
+
         try:
-            for future in as_completed(pending):
-                future.result()
-                bar.update(pending[future])
+            for pair in rounds:
+                begin(pair, 0)
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    pair = pending.pop(future)
+                    first = future.result()
+                    bar.update(rounds[pair].popleft())
+                    if rounds[pair]:
+                        begin(pair, first)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def plan_rounds(episodes: Mapping[tuple[str, str], int]) -> Iterator[tuple[str, str, int, int]]:
-    """Yield robot, task, the number to reach, and how many are new; all pairs advance together."""
-    for reached in range(0, max(episodes.values()), ROUND):
-        for (robot, task), wanted in episodes.items():
-            if wanted > reached:
-                upto = min(wanted, reached + ROUND)
-                yield robot, task, upto, upto - reached
+def plan_rounds(episodes: int) -> list[int]:
+    """Return how many episodes each round of a pair adds."""
+    return [min(ROUND, episodes - reached) for reached in range(0, episodes, ROUND)]
 
 
-def _collect_round(store: str, robot: str, task: str, upto: int, seed: int) -> None:
-    collect(load_robot(robot), load_task(task), upto, Path(store), seed=seed, workers=1, progress=False)
+def _collect_round(store: str, robot: str, task: str, count: int, first: int, seed: int) -> int:
+    """Collect `count` episodes from number `first` up; return the number to go on from."""
+    summary = collect(
+        load_robot(robot), load_task(task), count, Path(store), seed=seed, workers=1, first=first, progress=False
+    )
+    return summary.next_index

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -59,6 +59,8 @@ class CollectSummary:
     robot_s: float = 0.0
     """Seconds of robot time added."""
     wall_s: float = 0.0
+    next_index: int = 0
+    """First number of the series that this collection did not come to; `first` of one that goes on."""
 
     @property
     def success_rate(self) -> float:
@@ -102,11 +104,13 @@ def collect(
     cameras: Sequence[CameraConfig | str] = (),
     disturbance: DisturbanceConfig | None = DEFAULT_DISTURBANCE,
     keep_failures: bool = False,
+    first: int = 0,
     progress: bool = True,
 ) -> CollectSummary:
     """Add demonstrations of `task` by `robot` until the store has `num_episodes` of this series.
 
-    With `keep_failures` unsuccessful episodes are kept too, and count.
+    With `keep_failures` unsuccessful episodes are kept too, and count. Only numbers of the series from `first` up
+    are looked at and count.
 
     Raises:
         ConfigError: the task does not fit the robot, or a count or camera makes no sense.
@@ -115,15 +119,19 @@ def collect(
         CounterpointError: the expert fails most of the time, or a worker died.
         KeyboardInterrupt: after the attempts under way were finished; the message says how to go on.
     """
-    if num_episodes < 1 or workers < 1:
-        raise ConfigError(f"expected at least 1 episode and 1 worker, got {num_episodes} and {workers}")
+    if num_episodes < 1 or workers < 1 or first < 0:
+        raise ConfigError(
+            f"expected at least 1 episode and 1 worker and a first number from 0 up, got {num_episodes}, {workers} "
+            f"and {first}"
+        )
     parsed = tuple(parse_camera(camera) if isinstance(camera, str) else camera for camera in cameras)
     series = Demonstrations(robot=robot, task=task, seed=seed, cameras=parsed, disturbance=disturbance)
     World(robot, task, seed=series.world_seed(0), cameras=parsed)  # says now what cannot work
     root, began = Path(store_path), time.perf_counter()
     writer, packed = StoreWriter(root), pickle.dumps(series)
 
-    def begin(executor: Executor, index: int) -> Future[Outcome]:
+    def begin(executor: Executor, place: int) -> Future[Outcome]:
+        index = first + place
         if writer.has(series.episode_id(index)):
             return _finished(Outcome(index=index, kept=True, ran=False))
         return executor.submit(_attempt, packed, str(root), index, keep_failures)
@@ -137,7 +145,8 @@ def collect(
             ran = [done for done in outcomes if done.ran]
             bar.set_postfix(success=f"{sum(not done.failure for done in ran)}/{len(ran)}", refresh=False)
             bar.update(int(outcome.kept))
-    return _summarize(series, root, outcomes, time.perf_counter() - began)
+    summary = _summarize(series, root, outcomes, time.perf_counter() - began)
+    return replace(summary, next_index=first + len(outcomes))
 
 
 def _first_kept(begin: Callable[[int], Future[Outcome]], wanted: int, ahead: int) -> Iterator[Outcome]:
