@@ -146,7 +146,7 @@ def test_weights_choose_robots_and_durations_choose_episodes() -> None:
 def test_wrong_choices_are_explained() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'synthetic_16'"):
         Loader(SOURCES, PROCESSOR, LoaderConfig(weights={"synthetic_7": 1.0, "synthetic_166": 1.0}))
-    with pytest.raises(ConfigError, match=r"loader\.weights"):
+    with pytest.raises(ConfigError, match=r"loader\.weights: no weight for synthetic_16"):
         Loader(SOURCES, PROCESSOR, LoaderConfig(weights={"synthetic_7": 1.0}))
     with pytest.raises(ConfigError, match="no episode left"):
         select_episodes([MemorySource([])], Selection())

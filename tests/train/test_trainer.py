@@ -155,3 +155,8 @@ def test_bad_settings_are_refused_by_name(make_config: Make, changes: dict[str, 
 def test_bad_share_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"^holdout_fraction: expected a share"):
         DataConfig(holdout_fraction=1.0)
+
+
+def test_weights_name_every_robot() -> None:
+    with pytest.raises(ConfigError, match="no weight for panda, iiwa14"):
+        DataConfig(robots=("ur5e", "panda", "iiwa14"), weights={"ur5e": 1.0})

@@ -32,7 +32,7 @@ class LoaderConfig:
     selection: Selection = field(default_factory=Selection)
     """Which episodes."""
     weights: dict[str, float] | None = None
-    """Share of windows by robot; by duration when None."""
+    """Share of windows by robot, every selected robot named; by duration when None."""
     workers: int = 1
     """Background processes; 0 makes batches in the calling process."""
     prefetch: int = 4

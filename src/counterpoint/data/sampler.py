@@ -41,7 +41,12 @@ class WindowSampler:
                 raise unknown_name("robot", name, self._robots, hint="(loader.weights; it has no selected episodes)")
         missing = [name for name in self._robots if name not in chosen]
         values = [chosen.get(name, 0.0) for name in self._robots]
-        if missing or min(values) < 0 or not 0 < sum(values) < float("inf"):
+        if missing:
+            raise ConfigError(
+                f"loader.weights: no weight for {', '.join(missing)}, got {dict(chosen)}; name every robot, with 0 for "
+                "those that no window shall come from, or give no weights at all"
+            )
+        if min(values) < 0 or not 0 < sum(values) < float("inf"):
             raise ConfigError(f"loader.weights: expected a share from 0 up for each robot, got {dict(chosen)}")
         self._weights = np.cumsum(values)
 

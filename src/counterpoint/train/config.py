@@ -23,7 +23,8 @@ class DataConfig:
     robots: tuple[str, ...] = ()
     """Robots to train on; empty means all that the stores hold."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Share of windows of each robot, relative to the others; empty means in proportion to their hours."""
+    """Share of windows of each robot, relative to the others: every robot trained on must be named, 0 leaves it out
+    of the batches. Empty means in proportion to their hours."""
     holdout_fraction: float = 0.1
     """Share of episodes kept out of training for `evaluate`, chosen by a hash of the episode; in [0, 1)."""
     limit_hours: float | None = None
@@ -42,6 +43,8 @@ class DataConfig:
         for robot, weight in self.weights.items():
             if not 0 <= weight < float("inf"):
                 raise ConfigError(f"weights.{robot}: expected a number from 0 up, got {weight}")
+        if self.weights and (missing := [robot for robot in self.robots if robot not in self.weights]):
+            raise ConfigError(f"weights: no weight for {', '.join(missing)}; name every robot, or give no weights")
 
     def selection(self, split: Split = "train") -> Selection:
         """Return the choice of episodes of a split; `test` is what this run holds out, without limits."""
