@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from counterpoint.core.embodiment import Embodiment, StreamSpec
-from counterpoint.core.errors import PolicyError, UnknownNameError
+from counterpoint.core.errors import PolicyError
 from counterpoint.core.policy import Observation, Policy
 from counterpoint.core.stream import vector_stream
-from counterpoint.evaluate.baselines import BASELINES, hold_command, load_baseline
+from counterpoint.evaluate.baselines import BASELINES, hold_command
 from counterpoint.evaluate.fake_world import ROBOT, START_NS
 
 
@@ -63,5 +63,3 @@ def test_nothing_known_is_an_error() -> None:
 
 def test_names() -> None:
     assert all(isinstance(policy, Policy) for policy in BASELINES.values())
-    with pytest.raises(UnknownNameError, match="repeat"):
-        load_baseline("repaet")

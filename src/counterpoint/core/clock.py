@@ -16,11 +16,6 @@ def seconds_to_ns(seconds: float) -> int:
     return round(seconds * NS_PER_SECOND)
 
 
-def ns_to_seconds(duration_ns: int) -> float:
-    """Convert a duration in nanoseconds to seconds."""
-    return duration_ns / NS_PER_SECOND
-
-
 def relative_seconds(time_ns: ArrayLike, origin_ns: int) -> Seconds:
     """Return `time_ns` (int64, any shape) as float64 seconds after `origin_ns`.
 

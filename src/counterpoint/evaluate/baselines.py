@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import absolute_ns, relative_seconds
 from counterpoint.core.embodiment import Embodiment
-from counterpoint.core.errors import PolicyError, unknown_name
+from counterpoint.core.errors import PolicyError
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.stream import Stream
 
@@ -114,13 +114,6 @@ class LinearPolicy:
 
 Baseline = HoldPolicy | RepeatPolicy | LinearPolicy
 BASELINES: dict[str, Baseline] = {"hold": HoldPolicy(), "repeat": RepeatPolicy(), "linear": LinearPolicy()}
-
-
-def load_baseline(name: str) -> Baseline:
-    """Return the baseline of that name; raises UnknownNameError offering the nearest."""
-    if name not in BASELINES:
-        raise unknown_name("baseline", name, BASELINES)
-    return BASELINES[name]
 
 
 def recent_actions(observation: Observation, span_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

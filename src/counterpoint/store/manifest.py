@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import cast
 
 from counterpoint.core.clock import NS_PER_SECOND
@@ -110,6 +110,3 @@ def info_from_dict(raw: Mapping[str, object]) -> EpisodeInfo:
         return EpisodeInfo(**values)  # type: ignore[arg-type]  # as above
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"not an episode manifest: {error}") from error
-
-
-PROVENANCE_KEYS: tuple[str, ...] = tuple(field.name for field in fields(Provenance))

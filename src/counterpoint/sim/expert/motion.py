@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.sim.task import ArmState, ObjectState, ToolGoal
+from counterpoint.core.embodiment import Side
+from counterpoint.sim.task import ArmState, ObjectState, ToolGoal, WorldState
 
 Float = NDArray[np.float64]
 
@@ -73,6 +74,13 @@ def grasp_goal(arm: ArmState, thing: ObjectState, *, speed_m_s: float = 0.45) ->
 def carry_goal(arm: ArmState, height_m: float, *, speed_m_s: float = 0.4) -> ToolGoal:
     """Return the goal of an arm that lifts what it holds straight up to a tool height (base frame), m."""
     return ToolGoal(position=np.array([arm.position[0], arm.position[1], height_m]), opening=0.0, speed_m_s=speed_m_s)
+
+
+def pick_up(state: WorldState, name: str, height_m: float) -> dict[Side, ToolGoal]:
+    """Return the goal of the arm that an object belongs to: grasp it, then straight up to a tool height, m."""
+    thing = state.object(name)
+    arm = state.arms[thing.side]
+    return {thing.side: carry_goal(arm, height_m) if is_held(arm, thing) else grasp_goal(arm, thing)}
 
 
 def _drift(thing: ObjectState) -> Float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from counterpoint.core.embodiment import Side
-from counterpoint.sim.expert.motion import carry_goal, grasp_goal, is_held, is_lifted
+from counterpoint.sim.expert.motion import is_lifted, pick_up
 from counterpoint.sim.task import ObjectSpec, Region, Task, ToolGoal, WorldState
 
 LIFT_M = 0.08
@@ -20,11 +20,7 @@ def success(state: WorldState) -> bool:
 
 def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
     """Grasp, then go straight up."""
-    block = state.object("block")
-    arm = state.arms[block.side]
-    if is_held(arm, block):
-        return {block.side: carry_goal(arm, state.table_height_m + LIFT_M + 0.12)}
-    return {block.side: grasp_goal(arm, block)}
+    return pick_up(state, "block", state.table_height_m + LIFT_M + 0.12)
 
 
 TASK = Task(
