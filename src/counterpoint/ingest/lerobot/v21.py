@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
+from counterpoint.ingest.lerobot.folder import LeRobotFolder
 from counterpoint.ingest.lerobot.info import Info, read_json_lines
-from counterpoint.ingest.lerobot.robot import map_robot
-from counterpoint.ingest.mapping import RobotMapping
 from counterpoint.ingest.paths import fill_template, inside
 from counterpoint.ingest.source import Ingested, ReadOptions
 from counterpoint.ingest.tables import open_parquet
@@ -17,31 +15,13 @@ from counterpoint.ingest.tables import open_parquet
 MAX_EPISODES = 10**8
 
 
-class LeRobotV21:
+class LeRobotV21(LeRobotFolder):
     """A v2.1 folder opened for reading; see `ingest.source.LogSource`."""
 
     def __init__(self, path: Path, info: Info, options: ReadOptions) -> None:
         """Read the metadata; raises IngestError."""
-        self.path = path
-        self.info = info
-        self.mapping: RobotMapping
-        self.mapping, notes = map_robot(info, path, options.robot)
-        self._labels = options.labels
-        self._tasks = _tasks(path)
         self._lengths, self._episode_tasks = _episodes(path)
-        if info.total_episodes is not None and info.total_episodes != len(self._lengths):
-            notes.append("total_episodes_mismatch")
-        self.notes: Sequence[str] = tuple(notes)
-        self._last: tuple[str, Rows] | None = None
-
-    def items(self) -> list[str]:
-        """Return the episodes that `meta/episodes.jsonl` lists."""
-        return [f"episode_{index:06d}" for index in self._lengths]
-
-    def content_hash(self, item: str) -> str:
-        """Return the hash of times, values and task texts; raises IngestError."""
-        rows = self._rows(item)
-        return rows.content_hash(self._texts(rows))
+        super().__init__(path, info, options, _tasks(path), self._lengths)
 
     def read(self, item: str) -> Ingested:
         """Read one episode; raises IngestError."""
@@ -55,22 +35,16 @@ class LeRobotV21:
         ]
         return build_episode(rows, self._texts(rows), videos, self.info, self.mapping, self.path, self._labels)
 
-    def _rows(self, item: str) -> Rows:
-        if self._last is not None and self._last[0] == item:
-            return self._last[1]
-        index = int(item.removeprefix("episode_"))
+    def _load(self, index: int) -> Rows:
         path = inside(self.path, fill_template(self.info.data_path, self._fields(index)))
         table = read_rows(open_parquet(path), path, self.mapping)
-        rows = check_rows(table, index, self._lengths[index], self.info, self.mapping, str(path))
-        self._last = item, rows
-        return rows
+        return check_rows(table, index, self._lengths[index], self.info, self.mapping, str(path))
 
     def _fields(self, index: int) -> dict[str, int | str]:
         return {"episode_chunk": index // self.info.chunks_size, "episode_index": index}
 
-    def _texts(self, rows: Rows) -> list[str]:
-        fallback = self._episode_tasks[rows.index]
-        return [self._tasks.get(int(task), fallback) for task in rows.task_index]
+    def _first_task(self, index: int) -> str:
+        return self._episode_tasks[index]
 
 
 def _tasks(root: Path) -> dict[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,8 @@ import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
+from counterpoint.ingest.lerobot.folder import LeRobotFolder
 from counterpoint.ingest.lerobot.info import Info
-from counterpoint.ingest.lerobot.robot import map_robot
-from counterpoint.ingest.mapping import RobotMapping
 from counterpoint.ingest.paths import fill_template, inside
 from counterpoint.ingest.source import Ingested, ReadOptions
 from counterpoint.ingest.tables import column_values, open_parquet, read_columns, scalars
@@ -21,32 +19,14 @@ PLACE = ("episode_index", "length", "data/chunk_index", "data/file_index")
 PIECE = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
 
-class LeRobotV30:
+class LeRobotV30(LeRobotFolder):
     """A v3.0 folder opened for reading; see `ingest.source.LogSource`."""
 
     def __init__(self, path: Path, info: Info, options: ReadOptions) -> None:
         """Read the metadata; raises IngestError."""
-        self.path = path
-        self.info = info
-        self.mapping: RobotMapping
-        self.mapping, notes = map_robot(info, path, options.robot)
-        self._labels = options.labels
-        self._tasks = _tasks(path)
         self._episodes = _episodes(path, info)
-        if info.total_episodes is not None and info.total_episodes != len(self._episodes):
-            notes.append("total_episodes_mismatch")
-        self.notes: Sequence[str] = tuple(notes)
+        super().__init__(path, info, options, _tasks(path), self._episodes)
         self._file: tuple[Path, pa.Table] | None = None
-        self._last: tuple[str, Rows] | None = None
-
-    def items(self) -> list[str]:
-        """Return the episodes that `meta/episodes` lists."""
-        return [f"episode_{index:06d}" for index in self._episodes]
-
-    def content_hash(self, item: str) -> str:
-        """Return the hash of times, values and task texts; raises IngestError."""
-        rows = self._rows(item)
-        return rows.content_hash(self._texts(rows))
 
     def read(self, item: str) -> Ingested:
         """Read one episode; raises IngestError."""
@@ -63,10 +43,7 @@ class LeRobotV30:
         path = inside(self.path, fill_template(self.info.video_path, fields))
         return VideoPiece(key=key, path=path, start_s=start, end_s=end)
 
-    def _rows(self, item: str) -> Rows:
-        if self._last is not None and self._last[0] == item:
-            return self._last[1]
-        index = int(item.removeprefix("episode_"))
+    def _load(self, index: int) -> Rows:
         place = self._episodes[index]
         fields: dict[str, int | str] = {name: int(place[f"data/{name}"]) for name in ("chunk_index", "file_index")}
         path = inside(self.path, fill_template(self.info.data_path, fields))
@@ -82,13 +59,10 @@ class LeRobotV30:
             table = table.slice(int(chosen[0]), len(chosen))
         else:
             table = table.take(pa.array(chosen))
-        rows = check_rows(table, index, int(place["length"]), self.info, self.mapping, where)
-        self._last = item, rows
-        return rows
+        return check_rows(table, index, int(place["length"]), self.info, self.mapping, where)
 
-    def _texts(self, rows: Rows) -> list[str]:
-        fallback = str(self._episodes[rows.index]["task"])
-        return [self._tasks.get(int(task), fallback) for task in rows.task_index]
+    def _first_task(self, index: int) -> str:
+        return str(self._episodes[index]["task"])
 
 
 def _tasks(root: Path) -> dict[int, str]:
