@@ -1,5 +1,6 @@
 # make setup | demo | test | test-slow | check     (see README.md)
 # PYTHON chooses the interpreter, LOGS=DIR gives the demo recordings of real robots, OUT its folder.
+# ARGS adds options of pytest to `make test`.
 PYTHON ?= python3
 OUT ?= demo-out
 VENV := .venv
@@ -19,7 +20,7 @@ demo: setup
 	$(BIN)/counterpoint demo --out "$(OUT)" $(if $(LOGS),--logs "$(LOGS)")
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-slow: setup
 	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"

@@ -162,3 +162,12 @@ def test_sources_in_memory_satisfy_the_protocol() -> None:
     assert robot.name == "synthetic_7"
     with pytest.raises(UnknownNameError, match="did you mean"):
         source.low(entry.episode_id + "x")
+
+
+def test_held_out_robots_stay_out_unless_they_are_named() -> None:
+    sources = [synthetic_source(4, 6, 0), synthetic_source(4, 7, 0)]
+    one, other = sorted(select_episodes(sources, Selection(split="all")))
+    assert list(select_episodes(sources, Selection(split="all", without=(one,)))) == [other]
+    assert list(select_episodes(sources, Selection(split="all", without=(one,), robots=(one,)))) == [one]
+    with pytest.raises(ConfigError, match=f"held out by default: {one}"):
+        select_episodes(sources[:1], Selection(split="all", without=(one,)))

@@ -31,6 +31,8 @@ class Selection:
     """At most so many hours a robot (the episode that crosses the limit is left out, the first never)."""
     robots: tuple[str, ...] = ()
     """Only these robots; all when empty."""
+    without: tuple[str, ...] = ()
+    """Not these robots, unless `robots` names them."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -85,13 +87,15 @@ def select_episodes(sources: Sequence[EpisodeSource], selection: Selection) -> d
     chosen = {
         name: kept
         for name, references in sorted(by_robot.items())
-        if not selection.robots or name in selection.robots
+        if (name in selection.robots if selection.robots else name not in selection.without)
         if (kept := _limited([r for r in references if _is_in_split(r, selection)], selection))
     }
     if not chosen:
+        left_out = sorted(set(by_robot) & set(selection.without))
+        hint = f" Robots held out by default: {', '.join(left_out)}; name them to take them in." if left_out else ""
         raise ConfigError(
             f"selection: no episode left of {num_seen} in {len(sources)} source(s) for split {selection.split!r} with "
-            f"holdout_fraction {selection.holdout_fraction}; add episodes or set another holdout_fraction"
+            f"holdout_fraction {selection.holdout_fraction}; add episodes or set another holdout_fraction.{hint}"
         )
     return chosen
 

@@ -25,11 +25,11 @@ class DemoConfig:
     """Episodes collected of each task, on every robot that the task fits."""
     recipe: str = "demo"
     """Recipe of the one model."""
-    train_s: float = 265.0
+    train_s: float = 345.0
     """Seconds of training."""
     holdout_fraction: float = 0.1
     """Share of episodes kept for judging offline."""
-    real_weight: float = 0.5
+    real_weight: float = 1.0
     """Windows of each recorded robot, relative to a simulated one."""
     offline: OfflineConfig = field(default_factory=lambda: OfflineConfig(samples=4, max_decisions=250))
     delays_ms: tuple[float, ...] = (0.0, 100.0, 200.0)
@@ -37,14 +37,14 @@ class DemoConfig:
     """Worlds a robot, task and delay."""
     rollout_s: float = 85.0
     """No new group of worlds starts after these seconds."""
-    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    execution: ExecutionConfig = field(default_factory=lambda: ExecutionConfig(replan_s=0.1))
     law_amounts: tuple[int, ...] = (6, 12, 25, 50, 100, 200)
     """Episodes a robot at which the law is measured."""
     law_parameters: float = 3e4
     """Size of the law's models: small, so that each is trained long enough to be limited by its data."""
     law_steps: int = 300
     """Steps of each run of the law; all runs have the same."""
-    law_s: float = 75.0
+    law_s: float = 85.0
     """Seconds for all runs of the law; on a slow machine all get fewer steps, alike."""
     workers: int = 2
     """Processes, and threads of training: the cores to use."""

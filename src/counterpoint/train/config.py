@@ -21,7 +21,9 @@ class DataConfig:
     stores: tuple[Path, ...] = ()
     """Episode stores to read; at least one."""
     robots: tuple[str, ...] = ()
-    """Robots to train on; empty means all that the stores hold."""
+    """Robots to train on; empty means all that the stores hold, but for `held_out`."""
+    held_out: tuple[str, ...] = ("iiwa14",)
+    """Robots kept for judging adaptation, unless `robots` names them."""
     weights: dict[str, float] = field(default_factory=dict)
     """Share of windows of each robot, relative to the others: every robot trained on must be named, 0 leaves it out
     of the batches. Empty means in proportion to their hours."""
@@ -54,6 +56,7 @@ class DataConfig:
             limit_episodes=self.limit_episodes if split == "train" else None,
             limit_hours=self.limit_hours if split == "train" else None,
             robots=self.robots,
+            without=self.held_out,
         )
 
 

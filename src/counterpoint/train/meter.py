@@ -60,7 +60,9 @@ class Meter:
             unit="step" if config.steps is not None else "s",
             disable=not (speaks and progress),
             dynamic_ncols=True,
-            bar_format=None if config.steps is not None else "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}",
+            bar_format=None
+            if config.steps is not None
+            else "{l_bar}{bar}| {n:.0f}/{total:.0f} s, {remaining} left{postfix}",
         )
         self._reports: list[StepReport] = []
         self._since = time.monotonic()
@@ -80,7 +82,8 @@ class Meter:
     def update(self, step: int, elapsed_s: float, report: StepReport) -> None:
         """Take the report of the step that made `step` steps done."""
         self._reports.append(report)
-        self._bar.update(1 if self._config.steps is not None else elapsed_s - self._bar.n)
+        seconds = min(elapsed_s, self._config.max_seconds or elapsed_s)  # the last step ends after the budget
+        self._bar.update(1 if self._config.steps is not None else seconds - self._bar.n)
         if step % self._config.log_every == 0 or step == 1:
             self.flush(step, elapsed_s)
 

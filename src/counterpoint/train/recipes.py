@@ -45,7 +45,9 @@ def demo() -> TrainConfig:
     """What `make demo` trains: several simulated robots in one model, a few CPU minutes, bounded by time."""
     return TrainConfig(
         out=Path("runs/demo"),
-        model=HarmonicConfig(width=128, acting_width=128, layers=2, flow_time_power=1.5, training_matmul="auto"),
+        model=HarmonicConfig(
+            width=128, acting_width=128, layers=2, flow_time_power=1.5, commit_noise=0.1, training_matmul="auto"
+        ),
         schedule=ScheduleConfig(decay_fraction=0.3),
         steps=None,
         max_seconds=180.0,
@@ -60,6 +62,7 @@ def single_robot() -> TrainConfig:
     """One robot, half an hour on a few CPU cores: a first policy from logs of your own."""
     return TrainConfig(
         out=Path("runs/single_robot"),
+        data=DataConfig(held_out=()),
         model=ladder(1e6, HarmonicConfig(training_matmul="auto")),
         steps=6000,
         batch_windows=32,
