@@ -48,6 +48,8 @@ class RolloutArguments(VerbArguments):
     """Inference delays in milliseconds of world time with commas between, or `measured`."""
     strategy: Literal["trained_delay", "naive", "synchronous"] = "trained_delay"
     """What the robot does while the policy thinks."""
+    replan_ms: float = 100.0
+    """Least time between decisions, milliseconds, above 0; the next also waits for the last answer."""
     episodes: int = 20
     """Episodes a robot, task and delay, at least 1."""
     seed: int = 0
@@ -109,7 +111,7 @@ def run_rollout(arguments: RolloutArguments) -> Reply:
         tasks=split_names(arguments.task),
         delays_ms=parse_delays(arguments.delay_ms),
         episodes=arguments.episodes,
-        execution=ExecutionConfig(strategy=arguments.strategy),
+        execution=ExecutionConfig(strategy=arguments.strategy, replan_s=arguments.replan_ms / 1000),
         seed=arguments.seed,
         workers=arguments.workers,
         video_dir=arguments.video,

@@ -37,7 +37,7 @@ class DemoConfig:
     """Worlds a robot, task and delay."""
     rollout_s: float = 85.0
     """No new group of worlds starts after these seconds."""
-    execution: ExecutionConfig = field(default_factory=lambda: ExecutionConfig(replan_s=0.1))
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     law_amounts: tuple[int, ...] = (6, 12, 25, 50, 100, 200)
     """Episodes a robot at which the law is measured."""
     law_parameters: float = 3e4

@@ -61,7 +61,7 @@ class ExecutionConfig:
     """How a policy's answers are executed."""
 
     strategy: Strategy = "trained_delay"
-    replan_s: float = 0.2
+    replan_s: float = 0.1
     """Least time from one decision to the next; the next also waits for the answer of the last."""
     context_s: float = 2.0
     """How far back observations reach; at least the policy's context."""
