@@ -29,7 +29,7 @@ class ModelPolicy:
         checkpoint: Checkpoint | Path | str,
         *,
         steps: int = 8,
-        temperature: float = 1.0,
+        temperature: float = 0.5,
         device: torch.device | str = "cpu",
         threads: int = 0,
     ) -> None:
