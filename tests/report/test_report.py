@@ -141,7 +141,7 @@ def test_nothing_to_report_and_damage_are_errors(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_rate_are_shown_as_not_measured(run: Path) -> None:
-    unreached: Json = {
+    unreached: dict[str, Json] = {
         "policy": "model", "robot": "panda", "task": "lift", "delay_ms": None, "delay_mode": "measured",
         "strategy": "trained_delay", "episodes": 0, "successes": 0, "success_rate": None, "ci95": None, "videos": [],
     }  # fmt: skip
