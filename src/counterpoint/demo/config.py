@@ -25,7 +25,7 @@ class DemoConfig:
     """Episodes collected of each task, on every robot that the task fits."""
     recipe: str = "demo"
     """Recipe of the one model."""
-    train_s: float = 345.0
+    train_s: float = 325.0
     """Seconds of training."""
     holdout_fraction: float = 0.1
     """Share of episodes kept for judging offline."""
@@ -35,7 +35,7 @@ class DemoConfig:
     delays_ms: tuple[float, ...] = (0.0, 100.0, 200.0)
     rollout_episodes: int = 20
     """Worlds a robot, task and delay."""
-    rollout_s: float = 85.0
+    rollout_s: float = 55.0
     """No new group of worlds starts after these seconds."""
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     law_amounts: tuple[int, ...] = (6, 12, 25, 50, 100, 200)
@@ -44,7 +44,7 @@ class DemoConfig:
     """Size of the law's models: small, so that each is trained long enough to be limited by its data."""
     law_steps: int = 300
     """Steps of each run of the law; all runs have the same."""
-    law_s: float = 85.0
+    law_s: float = 69.0
     """Seconds for all runs of the law; on a slow machine all get fewer steps, alike."""
     workers: int = 2
     """Processes, and threads of training: the cores to use."""
