@@ -63,7 +63,7 @@ def test_a_plan_uses_its_budget_and_says_what_it_cannot_tell(
         ({"data": "1 2 4 5.5"}, "whole numbers"),
         ({"budget_hours": "0"}, "more than 0"),
         ({"budget_hours": "0.0001"}, "does not afford"),
-        ({"sizes": "9e3 9.1e3"}, "only 1 different"),
+        ({"sizes": "9e3 9.1e3"}, "9000 and 9100 are the same model of the ladder"),
         ({"stores": "nowhere"}, "nowhere"),
         ({"budget_flops": "1e12"}, "one budget"),
     ],

@@ -68,8 +68,12 @@ def test_a_study_is_killed_resumed_and_released(study: Study, tmp_path: Path) ->
     assert not (folder / "prediction.json").exists()
     assert list(json.loads((folder / "rates.json").read_text())) == [str(study.sizes[0].size)]
 
+    state = run_study(folder, workers=1, progress=False, predict=True)
+    assert (state.done, state.waiting) == (3, 5)
+    written = (folder / "prediction.json").read_bytes()
     state = run_study(folder, workers=1, progress=False, release=True)
     assert (state.done, state.total, state.waiting) == (8, 8, 0)
+    assert (folder / "prediction.json").read_bytes() == written
     prediction = json.loads((folder / "prediction.json").read_text())
     assert [cell["data"] for cell in prediction["cells"]] == [8.0]
     assert len(json.loads((folder / "rates.json").read_text())) == 2

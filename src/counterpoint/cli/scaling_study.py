@@ -85,6 +85,8 @@ class RunArguments(VerbArguments):
     """Runs at the same time; one a core where left out."""
     address: str | None = None
     """Ray cluster to join."""
+    predict_holdout: bool = False
+    """Predict the held-out runs, write that down in `prediction.json`, and run none of them yet."""
     release_holdout: bool = False
     """Predict the held-out runs, write the prediction down, and run them."""
 
@@ -168,6 +170,7 @@ def run_run(arguments: RunArguments) -> Reply:
         engine=arguments.engine,
         workers=arguments.workers,
         address=arguments.address,
+        predict=arguments.predict_holdout,
         release=arguments.release_holdout,
     )
     lines = [
@@ -178,8 +181,10 @@ def run_run(arguments: RunArguments) -> Reply:
         lines.append("failed runs are tried again when the same command is run again")
     elif state.waiting:
         lines += [
-            f"{state.waiting} held-out runs wait; next, predict them and then run them:",
+            f"{state.waiting} held-out runs wait; next, predict them, put the prediction where it cannot change, "
+            "and run them:",
             f"  counterpoint scale fit {state.table} --out {arguments.study / 'fit'}",
+            f"  counterpoint scale run {arguments.study} --predict-holdout",
             f"  counterpoint scale run {arguments.study} --release-holdout",
         ]
     else:

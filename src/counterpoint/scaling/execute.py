@@ -75,6 +75,7 @@ def run_study(
     engine: EngineName = "local",
     workers: int | None = None,
     address: str | None = None,
+    predict: bool = False,
     release: bool = False,
     progress: bool = True,
     on_run: Notice | None = None,
@@ -86,13 +87,14 @@ def run_study(
         engine: `local` or `ray`; with Ray on several machines they must share the folder and the stores.
         workers: runs at the same time; None for one a core.
         address: Ray cluster to join.
-        release: run the held-out cells too. They are predicted first, and only when all others are done.
+        predict: write down what the held-out runs will give, once all others are done, and run none of them.
+        release: run the held-out cells too. They are predicted first, where that was not done before.
         progress: whether to show a bar, with the time left by the planned cost of each run.
         on_run: told of every finished run, and once at the start.
 
     Raises:
-        ConfigError: no study, its stores have changed, another process is at it, or a release before all other
-            runs are done.
+        ConfigError: no study, its stores have changed, another process is at it, or a prediction or release
+            before all other runs are done.
     """
     study, folder = load_study(folder), folder.resolve()
     with _alone(folder):
@@ -101,7 +103,7 @@ def run_study(
         runs = [run for run in study.runs() if not run.held_out]
         failures, runner = list[Failure](), open_engine(engine, workers=workers, address=address)
         failures += _sweep(study, folder, runs, runner, progress, on_run)
-        if release and (held := [run for run in study.runs() if run.held_out]):
+        if (predict or release) and (held := [run for run in study.runs() if run.held_out]):
             missing = {run.name for run in runs} - complete_runs(read_rows(folder))
             if missing:
                 raise ConfigError(
@@ -109,7 +111,8 @@ def run_study(
                     "held-out ones are predicted from them, so run the study again first; reasons: failures.jsonl"
                 )
             predict_held_out(study, folder)
-            failures += _sweep(study, folder, held, runner, progress, on_run)
+            if release:
+                failures += _sweep(study, folder, held, runner, progress, on_run)
         return state(study, folder, failures)
 
 

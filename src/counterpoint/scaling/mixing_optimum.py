@@ -12,6 +12,7 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.seeding import generator
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.intake_rows import nearest
+from counterpoint.scaling.solve import one_thread
 
 CANDIDATES = 4000
 """Mixtures among which trees look for the best; their top share is averaged, as trees are jagged."""
@@ -92,12 +93,13 @@ def best_shares(aggregate: Aggregate, law: str, allowed: Limits, log_hours: floa
         found = aggregate(moved, np.full(len(moved), log_hours))
         return np.asarray((found[: len(shares)] - found[len(shares) :]) / (2 * step))
 
-    answer = minimize(
-        value, allowed.middle(), jac=gradient, method="SLSQP",
-        bounds=list(zip(allowed.least.tolist(), allowed.most.tolist(), strict=True)),
-        constraints=[{"type": "eq", "fun": lambda r: r.sum() - 1, "jac": lambda r: np.ones_like(r)}],
-        options={"ftol": 1e-12, "maxiter": 300},
-    )  # fmt: skip
+    with one_thread():
+        answer = minimize(
+            value, allowed.middle(), jac=gradient, method="SLSQP",
+            bounds=list(zip(allowed.least.tolist(), allowed.most.tolist(), strict=True)),
+            constraints=[{"type": "eq", "fun": lambda r: r.sum() - 1, "jac": lambda r: np.ones_like(r)}],
+            options={"ftol": 1e-12, "maxiter": 300},
+        )  # fmt: skip
     shares = np.clip(answer.x, allowed.least, allowed.most)
     shares[shares < 1e-9] = 0.0
     return np.asarray(shares / shares.sum())

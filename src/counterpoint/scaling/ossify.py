@@ -26,6 +26,7 @@ from scipy.stats import t as student
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
+from counterpoint.scaling.bootstrap import floored
 from counterpoint.scaling.estimate import noise_delta
 from counterpoint.scaling.forms import Axes, Float
 from counterpoint.scaling.known import form
@@ -34,6 +35,7 @@ from counterpoint.scaling.table import RunTable
 from counterpoint.scaling.threshold import Threshold, find_threshold
 
 Verdict = Literal["regressing", "ossifying", "capacity-limited", "no evidence"]
+FLAGGED: tuple[Verdict, ...] = ("ossifying", "regressing")
 HINGES = (0.35, 0.5, 0.65)
 """Places of the hinge in the range of ln D."""
 LEVEL = 0.05
@@ -168,7 +170,7 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
         threshold=find_threshold(
             np.asarray([each.size for each in verdicts]),
             np.asarray([each.index for each in verdicts]),
-            np.asarray([each.verdict in ("ossifying", "regressing") for each in verdicts]),
+            np.asarray([each.verdict in FLAGGED for each in verdicts]),
             np.asarray([(each.ci95[1] - each.ci95[0]) / 3.92 for each in verdicts]),
         ),
         null=null.report(whole.vector, x.reference),
@@ -204,7 +206,8 @@ def _late_slope(
 ) -> _Late:
     null, rows = form("joint"), np.flatnonzero(kept)
     seen, answers = x.take(rows), log_errors[rows]
-    tries = [descend(null, each, seen, answers, delta) for each in _nearby(start)]
+    near = [each for one in _nearby(start) for each in floored(null, one, answers)]
+    tries = [descend(null, each, seen, answers, delta) for each in near]
     vector, _ = polish(null, min(tries, key=lambda each: each[1])[0], seen, answers, delta)
     covariance = _covariance(vector, seen, answers, delta)
     mine = x.take(np.flatnonzero(own))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.evaluate.offline import OfflineConfig
-from counterpoint.model.sizes import ladder
+from counterpoint.model.sizes import block_parameters, ladder
 from counterpoint.scaling.power import Assumption, Power, power_analysis
 from counterpoint.scaling.study import (
     HoldOutKind,
@@ -31,6 +32,8 @@ from counterpoint.scaling.timing import Bench, measure, open_bench
 from counterpoint.train.config import TrainConfig
 
 FEW_AMOUNTS, FEW_SIZES, NARROW, LIKELY = 5, 6, 10.0, 0.8
+_AROUND = (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5)
+"""Factors about a size at which neighbouring models are looked up for a message."""
 SEARCH_SEED = 100_000
 """Seeds of the search begin here: no run of the sweep shares them."""
 
@@ -234,11 +237,15 @@ def _affordable(config: PlanConfig, draft: Study, pass_steps: float) -> Study:
 def _measured(
     config: PlanConfig, training: TrainConfig, pool: Pool, on_size: Callable[[int, int], object] | None
 ) -> tuple[tuple[StudySize, ...], Bench]:
-    models = {model.width: model for model in (ladder(size, training.model) for size in sorted(config.sizes))}
-    if len(models) < len(config.sizes):
+    rungs = [(size, ladder(size, training.model)) for size in sorted(config.sizes)]
+    models = {model.width: model for _, model in rungs}
+    if len(models) < len(rungs):
+        twice = next(pair for pair in pairwise(rungs) if pair[0][1].width == pair[1][1].width)
+        steps = sorted({block_parameters(ladder(twice[0][0] * factor, training.model)) for factor in _AROUND})
         raise ConfigError(
-            f"--sizes: {', '.join(f'{size:g}' for size in sorted(config.sizes))} are only {len(models)} different "
-            "models of the ladder; space them by 1.5x or more"
+            f"--sizes: {twice[0][0]:g} and {twice[1][0]:g} are the same model of the ladder, with "
+            f"{block_parameters(twice[0][1])} parameters in its blocks; models near them have "
+            f"{', '.join(str(each) for each in steps)}"
         )
     bench = open_bench(training, pool)
     found: list[StudySize] = []

@@ -10,6 +10,7 @@ longer than they compute, so BLAS is held to one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 
@@ -73,7 +74,7 @@ def descend(
             value, gradient = _loss(law, guess, x, log_errors, width, weights)
             return value / width, gradient / width
 
-        with _threads().limit(limits=1, user_api="blas"):
+        with one_thread():
             answer = minimize(
                 scaled, vector, jac=True, method="L-BFGS-B", bounds=bounds,
                 options={"maxiter": 400, "maxfun": 600, "ftol": 1e-13, "gtol": 1e-9, "maxcor": 20},
@@ -81,6 +82,12 @@ def descend(
         if np.isfinite(answer.fun):
             vector = np.asarray(answer.x)
     return vector, huber(law, vector, x, log_errors, delta, weights)
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold BLAS to one thread inside a `with`: small matrices wait for each other on several."""
+    limiter: AbstractContextManager[object] = _threads().limit(limits=1, user_api="blas")
+    return limiter
 
 
 @cache
