@@ -11,7 +11,8 @@ Worlds:
   amounts       8 amounts x 3 seeds, a power law with a floor, noise 1%; delta auto
   few           6 amounts x 2 seeds, a power law, noise 2%; delta auto
 
-`--peers` installs `chinchilla` and `simple-scaling-laws` into environments of their own and times the first one's fit.
+`--peers` installs `chinchilla` and `simple-scaling-laws` (Python 3.12+) into environments of their own and times
+the first one's fit, for at most `--peer-seconds`.
 """
 
 from __future__ import annotations
@@ -173,8 +174,11 @@ print(round(time.perf_counter() - begun, 3), {k: round(float(v), 4) for k, v in 
 """Of `chinchilla`: 243 starts, in one process."""
 
 
-def peers() -> None:
-    """Install each peer into an environment of its own; time the point fit of `chinchilla` on the same points."""
+def peers(limit_s: float) -> None:
+    """Install each peer into an environment of its own; time the point fit of `chinchilla` on the same points.
+
+    A peer that needs longer than `limit_s` seconds is reported with that as its least time.
+    """
     runs = hoffmann(np.random.default_rng(0))
     assert runs.size is not None  # of the Hoffmann worlds
     begun = time.perf_counter()
@@ -190,14 +194,21 @@ def peers() -> None:
             python = str(home / "bin/python")
             asked = subprocess.run([python, "-m", "pip", "install", "-q", name], capture_output=True, text=True)
             if asked.returncode:
-                print(f"{name}: cannot be installed here")
+                reasons = [line for line in asked.stderr.splitlines() if "ERROR" in line] or ["no reason given"]
+                print(f"{name}: cannot be installed in Python {sys.version.split()[0]}: {reasons[0][:200]}")
                 continue
             if name != "chinchilla":
                 print(f"{name}: installed, not timed")
                 continue
             rows = [f"{6 * n * d},{n},{d},{y}" for n, d, y in zip(runs.size, runs.data, runs.loss, strict=True)]
             (home / "df.csv").write_text("\n".join(["C,N,D,loss", *rows]))
-            told = subprocess.run([python, "-c", PEER_TRIAL, str(home)], capture_output=True, text=True)
+            try:
+                told = subprocess.run(
+                    [python, "-c", PEER_TRIAL, str(home)], capture_output=True, text=True, timeout=limit_s
+                )
+            except subprocess.TimeoutExpired:
+                print(f"{name}: point fit not done in {limit_s:g} s; / counterpoint: more than {limit_s / took:.0f}x")
+                continue
             said = (told.stdout.strip() or told.stderr.strip() or "nothing").splitlines()[-1]
             print(f"{name}: point fit {said}")
             if told.returncode == 0:
@@ -212,10 +223,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--kinds", nargs="*", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--peer-seconds", type=float, default=600, help="longest wait for a peer's fit")
     arguments = parser.parse_args()
     speed(1000)
     if arguments.peers:
-        peers()
+        peers(arguments.peer_seconds)
     if arguments.worlds:
         coverage(arguments.kinds, arguments.worlds, arguments.draws, arguments.workers)
 
