@@ -87,6 +87,17 @@ def test_an_estimate_without_floor_still_says_how_high_one_may_be() -> None:
     assert all(0.005 < each.profile95[1] < loss.min() for each in none)
 
 
+def test_profiles_of_exponents_weigh_a_floor_where_the_optimum_has_none() -> None:
+    data = np.geomspace(1, 100, 8).repeat(2)
+    loss = data**-0.4 * np.exp(np.random.default_rng(0).normal(0, 0.03, len(data)))
+    runs = np.arange(len(data)).astype(np.str_)
+    table = RunTable(path="runs", data=data, loss=loss, size=None, unique=None, run=runs, columns={}, others={})
+    found = estimate(table, "power_floor", delta=0.04, draws=30).parameters
+    assert found["E"].value < 1e-9
+    # a floor at its upper limit goes with an exponent of about 0.425, by a scan of both
+    assert found["alpha"].profile95[1] == pytest.approx(0.428, abs=0.004)
+
+
 def test_percentiles_reach_further_for_few_runs() -> None:
     assert expanded(0.95, 100_000, 2)[0] == pytest.approx(0.025, abs=1e-4)
     assert expanded(0.95, 12, 2)[0] < 0.01

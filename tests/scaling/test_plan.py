@@ -144,3 +144,11 @@ def test_too_few_runs_carry_no_law() -> None:
         power_analysis(np.full(3, 1e4), data, data == 4.0, Assumption())
     with pytest.raises(ConfigError, match="above 0"):
         Assumption(noise=0.0)
+
+
+def test_a_floor_of_zero_is_not_taken_for_known() -> None:
+    data = np.geomspace(1, 100, 6).repeat(2)
+    none = Assumption(floor=0.0, size_term=0.0, data_term=0.3, beta=0.4, noise=0.05)
+    power = power_analysis(np.full(len(data), 1e4), data, np.zeros(len(data), dtype=np.bool_), none, worlds=60)
+    assert power.standard_errors["E"] > 0.005
+    assert power.standard_errors["alpha"] > 0.015  # 0.010 where every fit stays without a floor

@@ -17,6 +17,7 @@ from scipy.stats import t as student
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import generator
+from counterpoint.scaling.bootstrap import floored
 from counterpoint.scaling.forms import Axes, Float, Form, axes
 from counterpoint.scaling.known import form
 from counterpoint.scaling.solve import descend
@@ -166,7 +167,10 @@ def _world(
     """Fit one world without its held-out runs, and predict these."""
     kept = ~held_out
     near = _rows(x, kept)
-    vector, _ = descend(law, truth, near, noisy[kept], 1.35 * noise, widths=())
+    starts = floored(law, truth, noisy[kept])
+    vector, _ = min(
+        (descend(law, start, near, noisy[kept], 1.35 * noise, widths=()) for start in starts), key=lambda each: each[1]
+    )
     wide = float(student.ppf(0.975, max(int(kept.sum()) - len(vector), 1)))
     low = vector - wide * standard_errors(law, vector, near, noisy[kept])
     missed = None

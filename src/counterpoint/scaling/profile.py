@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from counterpoint.scaling.bootstrap import floored
 from counterpoint.scaling.forms import Axes, Float, Form, Value
 from counterpoint.scaling.solve import descend
 
@@ -58,7 +59,9 @@ def profile(law: Form, vector: Float, name: str, x: Axes, log_errors: Float, del
     limits = shaped.bounds(log_errors)[entry]
 
     def rises(at: float, start: Float) -> tuple[bool, Float]:
-        found, loss = descend(shaped, start, x, log_errors, delta, widths=(), fixed={entry: at})
+        near = [start] if name == "E" else floored(shaped, start, log_errors)  # a floor of 0 has no slope to leave by
+        tries = [descend(shaped, each, x, log_errors, delta, widths=(), fixed={entry: at}) for each in near]
+        found, loss = min(tries, key=lambda each: each[1])
         return 2 * (loss - best) / scale > CHI2_95, found
 
     width = max(width, 1e-6)
