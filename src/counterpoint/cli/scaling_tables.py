@@ -120,16 +120,19 @@ def run_ingest(arguments: IngestRunsArguments) -> Reply:
 
 def run_transfer(arguments: TransferArguments) -> Reply:
     """Say what pretraining is worth, as ratios of errors and as data of the task itself."""
+    from counterpoint.scaling.column_names import fine_tuning_column, known_column, task_column
     from counterpoint.scaling.table import NAMES, read_columns
-    from counterpoint.scaling.transfer_ratios import task_column
 
     if arguments.bootstrap < 2:
         raise ConfigError(f"--bootstrap: expected 2 or more draws, got {arguments.bootstrap}")
-    columns = read_columns(arguments.runs)
-    has_amounts = arguments.data is not None or any(name.lower() in NAMES["data"] for name in columns)
-    if task_column(arguments.runs, columns, arguments.task) is not None or not has_amounts:
-        return _ratios(arguments)
-    return _amounts(arguments)
+    path = arguments.runs
+    columns = read_columns(path)
+    tasks = task_column(path, columns, arguments.task)
+    has_tasks = arguments.task is not None or (tasks is not None and len(set(columns[tasks].tolist())) > 1)
+    has_amounts = fine_tuning_column(path, columns, arguments.data) is not None and (
+        arguments.loss is not None or known_column(columns, NAMES["loss"]) is not None
+    )
+    return _ratios(arguments) if has_tasks or not has_amounts else _amounts(arguments)
 
 
 def _amounts(arguments: TransferArguments) -> Reply:

@@ -1,7 +1,7 @@
 """Conditions on the columns of a table, as people type them: `size > 1e6 and seed == 2`.
 
-Only names, numbers, texts, arithmetic, comparisons, `and`, `or`, `not` and `in`; columns whose names are no
-identifiers stand in backticks. Nothing else is evaluated.
+Only names, numbers, texts, arithmetic, comparisons, `and`, `or`, `not`, `in`, and `&`, `|`, `~` between conditions;
+columns whose names are no identifiers stand in backticks. Nothing else is evaluated.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _BINARY: dict[type, Callable[[Column, Column], Column]] = {
     ast.Div: operator.truediv,
     ast.Mod: operator.mod,
 }
+_COMBINE: dict[type, Callable[[Column, Column], Column]] = {ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or}
 _COMPARE: dict[type, Callable[[Column, Column], Column]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -59,9 +60,16 @@ def matching(text: str, columns: Mapping[str, Column], rows: int) -> NDArray[np.
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ConfigError | LookupError) or type(error).__module__.startswith("counterpoint"):
             raise
-        raise ConfigError(f"condition {text!r}: cannot be read ({error}); write for example: size > 1e6") from error
+        raise ConfigError(
+            f"condition {text!r}: cannot be read ({error}); write for example: size > 1e6, and names with spaces in "
+            "backticks"
+        ) from error
     if np.asarray(found).dtype != np.bool_:
         raise ConfigError(f"condition {text!r}: is a value, not a condition; compare it, for example: data > 100")
+    if np.shape(found) not in ((), (rows,)):
+        raise ConfigError(
+            f"condition {text!r}: says {np.shape(found)} things of {rows} rows; compare columns with numbers"
+        )
     return np.broadcast_to(np.asarray(found, dtype=np.bool_), (rows,)).copy()
 
 
@@ -78,6 +86,11 @@ def _evaluate(node: ast.expr, columns: Mapping[str, Column], quoted: Mapping[str
             return np.negative(_evaluate(node.operand, columns, quoted))
         case ast.UnaryOp(op=ast.Not()):
             return np.logical_not(_evaluate(node.operand, columns, quoted))
+        case ast.UnaryOp(op=ast.Invert()):
+            return np.logical_not(_condition(node.operand, columns, quoted))
+        case ast.BinOp() if type(node.op) in _COMBINE:
+            first, second = _condition(node.left, columns, quoted), _condition(node.right, columns, quoted)
+            return np.asarray(_COMBINE[type(node.op)](first, second))
         case ast.BinOp() if type(node.op) in _BINARY:
             left, right = _evaluate(node.left, columns, quoted), _evaluate(node.right, columns, quoted)
             return np.asarray(_BINARY[type(node.op)](left, right))
@@ -90,6 +103,16 @@ def _evaluate(node: ast.expr, columns: Mapping[str, Column], quoted: Mapping[str
         case ast.List() | ast.Tuple():
             return np.asarray([_evaluate(each, columns, quoted) for each in node.elts])
     raise ConfigError(f"condition: {ast.unparse(node)!r} is not allowed; use columns, numbers, texts and comparisons")
+
+
+def _condition(node: ast.expr, columns: Mapping[str, Column], quoted: Mapping[str, str]) -> Column:
+    """Evaluate one side of `&`, `|` or `~`, which bind closer than comparisons: `a > 1 & b > 1` is a mistake."""
+    found = _evaluate(node, columns, quoted)
+    if found.dtype != np.bool_:
+        raise ConfigError(
+            f"condition: {ast.unparse(node)!r} is a value; put brackets about each comparison, or use `and`"
+        )
+    return found
 
 
 def _compare(node: ast.Compare, columns: Mapping[str, Column], quoted: Mapping[str, str]) -> Column:

@@ -17,17 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import ConfigError
+from counterpoint.scaling.column_names import (
+    is_divergence,
+    is_error,
+    known_column,
+    measured_columns,
+    task_column,
+)
 from counterpoint.scaling.expression import Column, matching
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.intake_rows import nearest
-from counterpoint.scaling.table import read_columns
-from counterpoint.scaling.transfer_ratios import KL, task_column
+from counterpoint.scaling.intake_units import unit_of
+from counterpoint.scaling.table import NAMES, plain, read_columns
 
-_SOURCE = re.compile(
-    r"^(?:(hours?|shares?|weights?|fraction)[_. /:-](.+)|(.+?)[_. /:-](hours?|shares?|weights?|fraction))$"
-)
-_ERROR = re.compile(r"(^|[_. /:-])(errors?|mse|mae|loss|kl|nll)([_. /:-]|$)", re.IGNORECASE)
-_NAMES = ("mixture", "mix", "name", "run", "run_id", "run_name", "dataset")
+_AMOUNT = r"(hours?|hrs|shares?|weights?|fractions?|frac|proportions?|prop|percent|pct|ratio|mix|mixture)"
+_SOURCE = re.compile(rf"^(?:{_AMOUNT}[_. /:-]+(.+)|(.+?)[_. /:(\[-]+{_AMOUNT}[)\]]?)$", re.IGNORECASE)
+_LETTER = re.compile(r"^([wpr])[_. /:-]+(.+)$", re.IGNORECASE)
+"""Shares by one letter (`r_sim`): taken only where they sum to 1."""
+_NAMES = ("mixture", "mix", "name", "run", "run_id", "run_name", "dataset", "data_set", "mixture_id")
+_NO_SOURCE = ("total", "gpu", "train", "wall", "name", "id")
 _ROUND = 0.02
 """How far shares of a row may sum away from 1."""
 
@@ -114,19 +122,39 @@ def _sources(path: Path, columns: Mapping[str, Column], asked: Sequence[str]) ->
     found = {}
     for name in asked or columns:
         match = _SOURCE.match(name)
-        if match is not None:
+        if match is not None and not (_is_measured(name) and not asked):
             found[match.group(2) or match.group(3)] = name
         elif asked:
             found[name] = name
-    found = {
-        each: name for each, name in found.items() if asked or each.lower() not in ("total", "gpu", "train", "wall")
-    }
+    found = {each: name for each, name in found.items() if asked or each.lower() not in _NO_SOURCE}
+    if len(found) < 2 and not asked:
+        found = _shares_by_sum(columns)
     if len(found) < 2:
         raise ConfigError(
             f"{path}: expected two or more sources (columns such as hours_real or share_sim), got "
-            f"{', '.join(found) or 'none'}; it has {', '.join(columns)}. Name them with --sources"
+            f"{', '.join(found) or 'none'}; it has {', '.join(columns)}. Name them with --sources; if each row is one "
+            "data set and no blend, compare them with 'counterpoint scale transfer'"
         )
     return found
+
+
+def _shares_by_sum(columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return the columns of numbers that sum to 1 (or 100) in every row, as `w_sim` or as `sim`; none if none do."""
+    numbers = [name for name, column in columns.items() if column.dtype.kind in "fiu" and not _is_measured(name)]
+    known = {each for names in NAMES.values() for each in names} - {"n", "d", "l"}
+    letters = {match.group(2): name for name in numbers if (match := _LETTER.match(name))}
+    for found in (letters, {name: name for name in numbers if plain(name) not in known and unit_of(name) is None}):
+        if len(found) > 1 and _is_whole(np.sum([columns[name] for name in found.values()], axis=0)):
+            return found
+    return {}
+
+
+def _is_whole(total: Float) -> bool:
+    return any(bool((np.abs(total - whole) <= _ROUND * whole).all()) for whole in (1.0, 100.0))
+
+
+def _is_measured(name: str) -> bool:
+    return is_error(name) or is_divergence(name)
 
 
 def _errors(path: Path, columns: Mapping[str, Column], asked: Sequence[str], sources: Mapping[str, str]) -> list[str]:
@@ -136,11 +164,10 @@ def _errors(path: Path, columns: Mapping[str, Column], asked: Sequence[str], sou
         if name in sources.values():
             raise ConfigError(f"{path}: --errors: {name!r} is a source")
     found = list(asked) or [
-        name for name, column in columns.items()
-        if name not in sources.values() and _ERROR.search(name) and column.dtype.kind in "fiu"
+        name for name in measured_columns(path, columns, sources.values()) if plain(name) not in _NAMES
     ]  # fmt: skip
-    if not asked and any(not KL.search(name.lower()) for name in found):
-        found = [name for name in found if not KL.search(name.lower())]  # a divergence is no error
+    if not asked and any(not is_divergence(name) for name in found):
+        found = [name for name in found if not is_divergence(name)]  # a divergence is no error
     if not found:
         raise ConfigError(
             f"{path}: no columns of errors (such as error_pick or pick_mse); it has {', '.join(columns)}. Name them "
@@ -168,8 +195,7 @@ def _numbers(path: Path, name: str, column: Column, *, least: float | None) -> F
 
 
 def _names(columns: Mapping[str, Column], amounts: Float) -> NDArray[np.str_]:
-    by_lower = {name.lower(): name for name in columns}
-    found = next((by_lower[each] for each in _NAMES if each in by_lower), None)
+    found = known_column(columns, _NAMES)
     if found is not None:
         return np.asarray(columns[found].astype(str), dtype=np.str_)
     # Rows of the same amounts are seeds of one mixture.
@@ -202,14 +228,14 @@ def _shares(path: Path, names: Sequence[str], amounts: Float) -> tuple[Float, Fl
     total = amounts.sum(axis=1)
     if (total <= 0).any():
         raise ConfigError(f"{path}: row {int(np.flatnonzero(total <= 0)[0]) + 1} has nothing of any source")
-    said = ["hour" in name.lower() for name in names]
+    said = [unit_of(name) == "hours" for name in names]
     if (
         any(said)
         and not all(said)
         and any(_SOURCE.match(name) for name, hours in zip(names, said, strict=True) if not hours)
     ):
         raise ConfigError(f"{path}: sources in hours and in shares are mixed ({', '.join(names)}); give one of them")
-    if not any(said) and not any((np.abs(total - whole) <= _ROUND * whole).all() for whole in (1.0, 100.0)):
+    if not any(said) and not _is_whole(total):
         row = int(np.argmax(np.minimum(np.abs(total - 1), np.abs(total / 100 - 1))))
         raise ConfigError(
             f"{path}: shares of row {row + 1} sum to {total[row]:g}, expected 1 (or 100); name all sources, or give "

@@ -20,14 +20,14 @@ from counterpoint.scaling.expression import Column, matching
 from counterpoint.scaling.forms import Axes, Float, axes
 
 NAMES: dict[str, tuple[str, ...]] = {
-    "size": ("size", "params", "parameters", "num_parameters", "n_params", "model_size", "model size", "n"),
-    "data": ("data", "hours", "episodes", "frames", "tokens", "training_tokens", "training tokens", "d"),
-    "loss": ("loss", "error", "next_action_mse", "val_loss", "test_loss", "l"),
+    "size": ("size", "params", "parameters", "num_parameters", "num_params", "n_params", "model_size", "n"),
+    "data": ("data", "hours", "episodes", "frames", "tokens", "training_tokens", "d"),
+    "loss": ("loss", "error", "next_action_mse", "val_loss", "test_loss", "l", "next_action_error", "mse"),
     "unique": ("unique", "unique_data", "unique_hours", "unique_tokens"),
     "seed": ("seed",),
     "run": ("run", "run_id", "run_name", "name"),
 }
-"""Names by which a column is found when it is not given; compared without case."""
+"""Names by which a column is found when it is not given; compared without case and punctuation."""
 _UNIT = re.compile(r"^\s*[-+0-9.eE]+\s*([A-Za-z%]+)\s*$")
 
 
@@ -118,11 +118,12 @@ def read_runs(
             not positive, NaN, a run twice.
     """
     table = read_columns(path)
-    if drop is not None:
-        table = {name: column[~matching(drop, table, _rows(table))] for name, column in table.items()}
-    if not _rows(table):
-        raise ConfigError(f"{path}: no rows{' are left' if drop else ''}; expected one a run")
     wanted = {"size": size, "data": data, "loss": loss, "unique": unique, "seed": seed, "run": run}
+    if drop is not None:
+        kept = ~matching(drop, _with_roles(table, wanted), _rows(table))
+        table = {name: column[kept] for name, column in table.items()}
+    if not _rows(table):
+        raise ConfigError(f"{path}: no rows{f' are left without {drop!r}' if drop else ''}; expected one a run")
     needed = {"data", "loss", *(["size"] if needs_size else []), *(["unique"] if needs_unique else [])}
     return _checked(path, table, wanted, needed, apart)
 
@@ -136,6 +137,10 @@ def _checked(
         for role, name in wanted.items()
         if (found := _find(path, role, name, list(table), needed=role in needed)) is not None
     }
+    for role, other in (("data", "loss"), ("size", "loss"), ("size", "data")):
+        if {role, other} <= names.keys() and names[role] == names[other]:
+            raise ConfigError(f"{path}: column {names[role]!r} is taken for {role} and for {other}; name two columns")
+    _one_unit(path, table, names["data"])
     measured: tuple[str, ...] = ("data", "loss", "size", "unique")
     numbers = {
         role: _positive(path, names[role], table[names[role]])
@@ -167,21 +172,68 @@ def read_columns(path: Path) -> dict[str, Column]:
         raise ConfigError(f"{path}: no such file; expected a table of runs (CSV, Parquet or JSON lines)")
     try:
         with path.open("rb") as file:
-            head = file.read(64).lstrip()
+            head = file.read(2**16)
         if head.startswith(b"PAR1"):
             table = pq.read_table(path)
-        elif head.startswith(b"{"):
+        elif head.lstrip().startswith(b"{"):
             table = pa_json.read_json(path)
+        elif head.lstrip().startswith(b"["):
+            raise ConfigError(f"{path}: starts like a JSON list; write JSON lines, one object a line")
         else:
-            table = pa_csv.read_csv(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
+            encoding = "utf16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf8"
+            table = pa_csv.read_csv(
+                path,
+                read_options=pa_csv.ReadOptions(encoding=encoding),
+                parse_options=pa_csv.ParseOptions(delimiter=_delimiter(head.decode(encoding, errors="ignore"))),
+            )
+        names = [name.strip() for name in table.column_names]
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not text in UTF-8 ({error}); write it again as UTF-8") from error
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{path}: not a table of runs (CSV, Parquet or JSON lines): {error}") from error
-    flat = {name: table[name] for name in table.column_names if not pa.types.is_nested(table[name].type)}
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{path}: more than one column is called {twice[0]!r}; give each a name of its own")
+    table = table.rename_columns(names)
+    flat = {name: table[name] for name in names if not pa.types.is_nested(table[name].type)}
     return {name: column.to_numpy(zero_copy_only=False) for name, column in flat.items()}
+
+
+def _delimiter(text: str) -> str:
+    """Return what stands between the names of a CSV: a comma, or where there is none a semicolon or a tab."""
+    names = next(iter(text.splitlines()), "")
+    return next((each for each in ",;\t" if each in names), ",")
+
+
+def plain(name: str) -> str:
+    """Return a column's name without case and punctuation: `Model Size` and `model-size` are `model_size`."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def _rows(table: dict[str, Column]) -> int:
     return len(next(iter(table.values()), ()))
+
+
+def _with_roles(table: dict[str, Column], wanted: dict[str, str | None]) -> dict[str, Column]:
+    """Return the columns, and `size`, `data`, `loss` for those that have these roles, as for a hold-out."""
+    roles = {role: _known_as(role, list(table)) if name is None else name for role, name in wanted.items()}
+    return {**{role: table[name] for role, name in roles.items() if name is not None and name in table}, **table}
+
+
+def _known_as(role: str, known: Sequence[str]) -> str | None:
+    by_name = {plain(column): column for column in reversed(known)}
+    return next((by_name[each] for each in NAMES[role] if each in by_name), None)
+
+
+def _one_unit(path: Path, table: dict[str, Column], data: str) -> None:
+    """Raise ConfigError where a column beside the data says that they are counted in several units."""
+    beside = {"unit", "units", "data_unit", "data_units", f"{data.lower()}_unit", f"{data.lower()}_units"}
+    for name, column in table.items():
+        units = np.unique(column.astype(str)) if name.lower() in beside else np.empty(0, dtype=np.str_)
+        if len(units) > 1:
+            raise ConfigError(
+                f"{path}: mixed units: column {name!r} says {', '.join(units[:4])} for {data!r}; convert the rows to "
+                "one unit, or leave the others out with --drop"
+            )
 
 
 def _find(path: Path, role: str, name: str | None, known: Sequence[str], *, needed: bool) -> str | None:
@@ -191,8 +243,7 @@ def _find(path: Path, role: str, name: str | None, known: Sequence[str], *, need
             offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(known)}."
             raise ConfigError(f"{path}: no column {name!r} for {role}; {offer}")
         return name
-    by_lower = {column.lower(): column for column in known}
-    found = next((by_lower[each] for each in NAMES[role] if each in by_lower), None)
+    found = _known_as(role, known)
     if found is None and needed:
         raise ConfigError(
             f"{path}: no column for {role} (looked for {', '.join(NAMES[role][:4])}, ...); it has {', '.join(known)}. "
@@ -210,10 +261,14 @@ def _positive(path: Path, name: str, column: Column) -> Float:
                 f"{path}: column {name!r} has units in its cells ({', '.join(sorted(units))}); give plain numbers of "
                 "one unit, and the unit in the column's name"
             )
+    if column.dtype.kind in "bmM":
+        raise ConfigError(f"{path}: column {name!r} holds {column.dtype} values, expected numbers; name another column")
     try:
         numbers = column.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: column {name!r} is not numbers ({error})") from error
+        raise ConfigError(
+            f"{path}: column {name!r} is not numbers ({_first_text(column)}); mend the cells, or name another column"
+        ) from error
     bad = np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))
     if bad.size:
         rows = ", ".join(f"row {row + 1}: {numbers[row]:g}" for row in bad[:3])
@@ -222,6 +277,16 @@ def _positive(path: Path, name: str, column: Column) -> Float:
             f"leave the rows out with --drop"
         )
     return numbers
+
+
+def _first_text(column: Column) -> str:
+    """Return the first cell that is no number, and its row."""
+    for row, value in enumerate(column.tolist()):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            return f"row {row + 1}: {value!r}"
+    return str(column.dtype)
 
 
 def _runs(
@@ -234,19 +299,28 @@ def _runs(
     numbered = np.asarray([f"row {row + 1}" for row in range(rows)])
     runs = table[names["run"]].astype(str) if "run" in names else numbered
     seen: dict[tuple[str, ...], int] = {}
+    copies: list[str] = []
     labelled = "run" in names or "seed" in names
-    for row in range(rows) if labelled else ():
-        own = runs[row] if "run" in names else ""
-        key = (own, str(kinds[row]), seeds[row], *(repr(float(column[row])) for column in keys))
-        if key in seen and numbers["loss"][row] != numbers["loss"][seen[key]]:
+    for row in range(rows):
+        place = (str(kinds[row]), seeds[row], *(repr(float(column[row])) for column in keys))
+        error = numbers["loss"][row]
+        key = (runs[row] if "run" in names else "", *place)
+        if labelled and key in seen and error != numbers["loss"][seen[key]]:
             raise ConfigError(
                 f"{path}: rows {seen[key] + 1} and {row + 1} are the same run ({', '.join(filter(None, key))}) with "
-                f"errors {numbers['loss'][seen[key]]:g} and {numbers['loss'][row]:g}; keep one, or tell them apart by "
-                "seed or run"
+                f"errors {numbers['loss'][seen[key]]:g} and {error:g}; keep one, or tell them apart by seed or run"
             )
-        if key in seen:
-            warnings.append(f"rows {seen[key] + 1} and {row + 1} are the same run twice; both count")
+        measured = ("", *place, repr(float(error)))  # whatever its name: logged twice
+        if measured in seen:
+            copies.append(f"{seen[measured] + 1} and {row + 1}")
         seen.setdefault(key, row)
-    if len(set(seeds.tolist())) == 1 and "seed" in names:
+        seen.setdefault(measured, row)
+    if copies:
+        more = f" and {len(copies) - 3} more pairs" if len(copies) > 3 else ""
+        warnings.append(f"rows {', '.join(copies[:3])}{more} are the same run twice, error and all; both count")
+    if "seed" in names and len(set(seeds.tolist())) == 1:
         warnings.append("One seed only: intervals show scatter about the law, not between seeds.")
+    places = np.unique(np.stack([column for column in keys], axis=1), axis=0)
+    if "seed" not in names and len(places) == rows:
+        warnings.append("No column of seeds, and no place has a second run: intervals show scatter about the law only.")
     return np.asarray(runs, dtype=np.str_), warnings

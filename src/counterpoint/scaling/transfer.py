@@ -22,11 +22,10 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.seeding import generator
 from counterpoint.scaling.bootstrap import interval
 from counterpoint.scaling.choose import Choice, fit_law
+from counterpoint.scaling.column_names import fine_tuning_column, known_column, labels, pretraining_column
 from counterpoint.scaling.estimate import Estimate
-from counterpoint.scaling.expression import Column
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float
-from counterpoint.scaling.intake_rows import nearest
 from counterpoint.scaling.table import NAMES, RunTable, read_columns, read_runs
 from counterpoint.scaling.transfer_law import (
     Pretrained,
@@ -38,17 +37,6 @@ from counterpoint.scaling.transfer_law import (
 )
 from counterpoint.scaling.transfer_verdict import Amount, Coefficient, Gain, Transfer, gain, verdict_of
 
-PRETRAINING = (
-    "pretrain",
-    "pretraining",
-    "pretrained",
-    "pretrained_on",
-    "pretraining_set",
-    "pretraining_data",
-    "dataset",
-)
-SCRATCH = ("", "none", "no", "scratch", "from scratch", "from_scratch", "false", "nan", "0", "0.0", "-")
-"""How a table says that a run was not pretrained; compared without case."""
 LAWS = ("auto", "power", "power_floor", "additive", "kaplan", "joint")
 LATE = 1 / 3
 """Share of the amounts of fine-tuning data, from above, that counts as most data."""
@@ -61,27 +49,6 @@ class TransferStudy:
 
     scratch: FitRecord
     sets: tuple[Transfer, ...]
-
-
-def pretraining_column(path: Path, columns: dict[str, Column], name: str | None) -> str:
-    """Return which column says what a run was pretrained on; raises ConfigError, offering the nearest."""
-    if name is not None and name not in columns:
-        raise ConfigError(f"{path}: no column {name!r} for pretraining; {nearest(name, columns)}")
-    by_lower = {each.lower(): each for each in columns}
-    found = name or next((by_lower[each] for each in PRETRAINING if each in by_lower), None)
-    if found is None:
-        raise ConfigError(
-            f"{path}: no column says what runs were pretrained on; it has {', '.join(columns)}. Name it with --pretrain"
-        )
-    return found
-
-
-def labels(column: Column) -> NDArray[np.str_]:
-    """Return the pretraining set of each row; '' for none."""
-    words = [
-        "" if str(each).strip().lower() in SCRATCH or each is None else str(each).strip() for each in column.tolist()
-    ]
-    return np.asarray(words, dtype=np.str_)
 
 
 def transfer(
@@ -107,18 +74,21 @@ def transfer(
         raise ConfigError(f"--law: expected {', '.join(LAWS)} (a law that falls with data everywhere), got {law!r}")
     columns = read_columns(path)
     column = pretraining_column(path, columns, pretrain)
-    sizes = size or next((each for each in columns if each.lower() in NAMES["size"]), None)
+    sizes = size or known_column(columns, NAMES["size"])
+    uses_size = size is not None or (sizes is not None and len(set(columns[sizes].tolist())) > 1)
     table = read_runs(
         path,
-        needs_size=size is not None or (sizes is not None and len(set(columns[sizes].tolist())) > 1),
-        size=size,
-        data=data,
+        needs_size=uses_size,
+        size=sizes if uses_size else None,
+        data=fine_tuning_column(path, columns, data),
         loss=loss,
         seed=seed,
         run=run,
         drop=drop,
         apart=column,
     )
+    if np.ptp(table.log_loss) == 0:
+        raise ConfigError(f"{path}: column {table.columns['loss']!r} (loss) is the same in every row; nothing to fit")
     names = labels(table.others[column])
     scratch = table.take(names == "")
     if not len(scratch):

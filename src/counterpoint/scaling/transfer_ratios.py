@@ -1,7 +1,6 @@
 """Pretraining sets against each other on task sets: the shape of GEN-0's Table 1.
 
-One row a pretraining set and task set, with the next-action error and, where it was measured, reverse KL; or one row
-a pretraining set and a column a task set. Without amounts of data these give ratios of errors, not effective data;
+Layouts of the table are in `transfer_table`. Without amounts of data these give ratios of errors, not effective data;
 with a law from scratch of the same error (`scale fit --out`), the ratio is also counted in data.
 
 A low error with a low reverse KL fine-tunes best; a high error with a low reverse KL is a policy of many modes.
@@ -10,7 +9,6 @@ A low error with a low reverse KL fine-tunes best; a high error with a low rever
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +18,16 @@ import numpy as np
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import generator
-from counterpoint.scaling.expression import Column, matching
+from counterpoint.scaling.column_names import is_divergence, known_column
+from counterpoint.scaling.expression import matching
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.intake_rows import nearest
 from counterpoint.scaling.table import NAMES, read_columns
-from counterpoint.scaling.transfer import labels, pretraining_column
 from counterpoint.scaling.transfer_law import equivalent_data
+from counterpoint.scaling.transfer_table import Cells, read_cells
 from counterpoint.scaling.transfer_verdict import Gain, TransferVerdict, gain, verdict_of
 
-TASKS = ("task_set", "taskset", "task", "tasks", "benchmark")
-KL = re.compile(r"(^|[^a-z])kl([^a-z]|$)")
-"""How a column says that it is a divergence."""
 SMALL = 0.95
 """Ratio that a set must be told apart from 1 for `no difference` to be said."""
 DRAWS = 1000
@@ -83,18 +79,6 @@ class Ratios:
         }
 
 
-Cells = dict[str, dict[str, dict[str, float]]]
-"""ln of a metric, by metric, pretraining set and task set; '' is from scratch."""
-
-
-def task_column(path: Path, columns: Mapping[str, Column], name: str | None) -> str | None:
-    """Return which column names task sets, or None; raises ConfigError where the one asked for is not there."""
-    if name is not None and name not in columns:
-        raise ConfigError(f"{path}: no column {name!r} for task sets; {nearest(name, columns)}")
-    by_lower = {each.lower(): each for each in columns}
-    return name or next((by_lower[each] for each in TASKS if each in by_lower), None)
-
-
 def ratios(
     path: Path,
     *,
@@ -123,9 +107,7 @@ def ratios(
     if drop is not None:
         rows = len(next(iter(columns.values()), ()))
         columns = {name: column[~matching(drop, columns, rows)] for name, column in columns.items()}
-    own = pretraining_column(path, columns, pretrain)
-    warnings: list[str] = []
-    cells = _cells(path, columns, own, task_column(path, columns, task), warnings)
+    cells, warnings = read_cells(path, columns, pretrain, task, loss)
     error = _error(path, loss, list(cells))
     names = list(cells[error])
     if len(names) < 2:
@@ -198,38 +180,6 @@ def _multiplier(
     return math.exp(value), math.exp(low), math.exp(high)
 
 
-def _cells(path: Path, columns: Mapping[str, Column], own: str, task: str | None, warnings: list[str]) -> Cells:
-    """Return ln of every metric; means where a set and task set stand there several times."""
-    sets = labels(columns[own])
-    numbers = {
-        name: column.astype(np.float64)
-        for name, column in columns.items()
-        if name not in (own, task)
-        and column.dtype.kind in "fiu"
-        and name.lower() not in ("seed", "step", "size", "params")
-    }
-    if not numbers:
-        raise ConfigError(f"{path}: no columns of numbers beside {own!r}; expected errors on task sets")
-    gathered: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for name, column in numbers.items():
-        bad = ~(np.isfinite(column) & (column > 0))
-        if bad.any():
-            warnings.append(f"column {name!r}: {int(bad.sum())} values that are not positive and finite left out")
-        metric = name if task is not None else "reverse KL" if KL.search(name.lower()) else "error"
-        where = (
-            columns[task].astype(str)
-            if task is not None
-            else np.full(len(column), KL.sub(" ", name.lower()).strip(" _"))
-        )
-        for row in np.flatnonzero(~bad):
-            per_set = gathered.setdefault(metric, {}).setdefault(str(sets[row]), {})
-            per_set.setdefault(str(where[row]), []).append(math.log(column[row]))
-    return {
-        metric: {each: {at: float(np.mean(found)) for at, found in cell.items()} for each, cell in inner.items()}
-        for metric, inner in gathered.items()
-    }
-
-
 def _error(path: Path, asked: str | None, metrics: list[str]) -> str:
     if asked is not None:
         if asked not in metrics:
@@ -237,12 +187,11 @@ def _error(path: Path, asked: str | None, metrics: list[str]) -> str:
         return asked
     if not metrics:
         raise ConfigError(f"{path}: no value is positive and finite; expected errors on task sets")
-    by_lower = {each.lower(): each for each in metrics}
-    known = next((by_lower[each] for each in (*NAMES["loss"], "next_action_error") if each in by_lower), None)
-    plain = [each for each in metrics if not KL.search(each.lower())]
-    if known is None and len(plain) != 1:
+    known = known_column(metrics, NAMES["loss"])
+    errors = [each for each in metrics if not is_divergence(each)]
+    if known is None and len(errors) != 1:
         raise ConfigError(f"{path}: which of {', '.join(metrics)} is the error? Name it with --loss")
-    return known or plain[0]
+    return known or errors[0]
 
 
 def _mean(sets: Sequence[Mapping[str, float]]) -> dict[str, float]:
