@@ -76,12 +76,46 @@ GOOD = "size,hours,error,seed\n" + "".join(
         (GOOD, {"drop": "__import__('os').system('x')"}, "not allowed"),
         (GOOD, {"drop": "hours +"}, "cannot be read"),
         (GOOD, {"drop": "hours + 1"}, "not a condition"),
+        (GOOD, {"drop": "hours == [1, 2]"}, "condition"),
+        (GOOD, {"drop": "hours > 4 & seed == 1"}, "put brackets"),
+        (GOOD, {"data": "error"}, "taken for data and for loss"),
+        (GOOD.replace("1,2,1.500000", "1,2,much"), {}, "row 3: 'much'"),
+        (GOOD.replace("seed", "error"), {}, "more than one column is called 'error'"),
+        (GOOD.replace("seed", "unit"), {}, "mixed units: column 'unit' says 0, 1"),
+        ("hours,error\n" + "".join(f"2024-01-0{d},{1 / d}\n" for d in range(1, 9)), {}, "expected numbers"),
+        ("hours,error\n" + "1,true\n2,true\n" * 4, {}, "holds bool"),
+        ('[{"hours": 1, "error": 2}]', {}, "JSON lines, one object a line"),
+        ("", {}, "not a table"),
         ("PAR1 and nothing else", {}, "not a table"),
     ],
 )
 def test_bad_tables_are_refused_with_a_reason(tmp_path: Path, text: str, options: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read_runs(write(tmp_path / "runs.csv", text), **options)  # type: ignore[arg-type]  # names of columns only
+
+
+def test_text_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_bytes(GOOD.replace("seed", "gr\u00f6sse").encode("latin-1"))
+    with pytest.raises(ConfigError, match="write it again as UTF-8"):
+        read_runs(tmp_path / "runs.csv")
+
+
+@pytest.mark.parametrize("text", [GOOD.replace(",", ";"), GOOD.replace(",", "\t"), GOOD.replace(",", ", ", 3)])
+def test_other_delimiters_and_spaces_are_read(tmp_path: Path, text: str) -> None:
+    plain = read_runs(write(tmp_path / "plain.csv", GOOD), needs_size=True)
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "other.csv").write_bytes(text.encode(encoding))
+        other = read_runs(tmp_path / "other.csv", needs_size=True)
+        assert other.columns == plain.columns
+        np.testing.assert_array_equal(other.loss, plain.loss)
+
+
+def test_runs_that_were_logged_twice_and_missing_seeds_are_told(tmp_path: Path) -> None:
+    twice = read_runs(write(tmp_path / "runs.csv", GOOD + "1,1,2.000000,0\n1,2,1.500000,1\n"), needs_size=True)
+    assert twice.warnings == ("rows 1 and 25, 4 and 26 are the same run twice, error and all; both count",)
+    unnamed = "".join(line.rsplit(",", 1)[0] + "\n" for line in GOOD.splitlines() if not line.endswith(",1"))
+    assert "No column of seeds" in read_runs(write(tmp_path / "runs.csv", unnamed), needs_size=True).warnings[0]
+    assert "are the same run" in read_runs(write(tmp_path / "runs.csv", unnamed + "1,1,2.000000\n")).warnings[0]
 
 
 def test_too_few_runs_and_unknown_laws(tmp_path: Path) -> None:
@@ -98,5 +132,8 @@ def test_conditions_choose_rows(tmp_path: Path) -> None:
     table = read_runs(write(tmp_path / "runs.csv", GOOD), needs_size=True, drop="size == 4 and not seed == 0")
     assert len(table) == 20
     assert table.where("hours >= 4 or `size` in [2]").sum() == 14
+    assert table.where("(hours >= 4) | (size == 2) & ~(seed < 0)").sum() == 14
+    by_role = read_runs(tmp_path / "runs.csv", data="hours", loss="error", drop="loss < 0.5 and data > 4")
+    assert len(by_role) == 22
     with pytest.raises(UnknownNameError, match="hours"):
         table.where("hour > 2")

@@ -138,7 +138,8 @@ def _checked(
         if (found := _find(path, role, name, list(table), needed=role in needed)) is not None
     }
     for role, other in (("data", "loss"), ("size", "loss"), ("size", "data")):
-        if {role, other} <= names.keys() and names[role] == names[other]:
+        asked = all(each in needed or wanted[each] is not None for each in (role, other))
+        if asked and names[role] == names[other]:
             raise ConfigError(f"{path}: column {names[role]!r} is taken for {role} and for {other}; name two columns")
     _one_unit(path, table, names["data"])
     measured: tuple[str, ...] = ("data", "loss", "size", "unique")
@@ -295,6 +296,7 @@ def _runs(
     rows, warnings = _rows(table), []
     kinds = np.full(rows, "") if apart is None else table[apart].astype(str)
     keys = [numbers[role] for role in ("size", "data", "unique") if role in numbers]
+    sizes = table[names["size"]] if "size" in names and "size" not in numbers else np.full(rows, "")  # a law without it
     seeds = table[names["seed"]].astype(str) if "seed" in names else np.full(rows, "")
     numbered = np.asarray([f"row {row + 1}" for row in range(rows)])
     runs = table[names["run"]].astype(str) if "run" in names else numbered
@@ -302,7 +304,7 @@ def _runs(
     copies: list[str] = []
     labelled = "run" in names or "seed" in names
     for row in range(rows):
-        place = (str(kinds[row]), seeds[row], *(repr(float(column[row])) for column in keys))
+        place = (str(kinds[row]), seeds[row], str(sizes[row]), *(repr(float(column[row])) for column in keys))
         error = numbers["loss"][row]
         key = (runs[row] if "run" in names else "", *place)
         if labelled and key in seen and error != numbers["loss"][seen[key]]:
