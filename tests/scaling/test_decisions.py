@@ -16,6 +16,8 @@ from counterpoint.scaling.choose import fit_law
 from counterpoint.scaling.cost import Prices
 from counterpoint.scaling.fit_record import FitRecord, load_fit, save_fit
 from counterpoint.scaling.forecast import forecast, parse_target
+from counterpoint.scaling.forms import axes
+from counterpoint.scaling.known import form
 from counterpoint.scaling.table import read_runs
 from counterpoint.scaling.verify import verify
 
@@ -116,6 +118,52 @@ def test_the_best_size_for_a_budget(record: FitRecord) -> None:
     assert paid.data * 60 + 1e-8 * paid.size * paid.data * 2.5 == pytest.approx(50_000, rel=1e-6)
     with pytest.raises(ConfigError, match="exactly one budget"):
         allocate(record)
+
+
+def test_what_a_law_leaves_out_of_a_table_is_told(tmp_path: Path) -> None:
+    runs = write_grid(tmp_path / "runs.csv")
+    pooled = fit_law(read_runs(runs), "power_floor", draws=10)
+    assert any("6 values of 'params' are pooled" in words for words in pooled.warnings)
+    save_fit(pooled, tmp_path / "fit")
+    assert verify(load_fit(tmp_path / "fit"), "hours > 100").holdout.runs == 24
+    runs.write_text(runs.read_text().replace("params", "size").replace("100000.0,", "small,"))
+    save_fit(fit_law(read_runs(runs), "power", draws=10), tmp_path / "fit")  # words in a column that is not used
+    assert load_fit(tmp_path / "fit").estimate.law.name == "power"
+
+
+def test_damaged_fits_are_refused(record: FitRecord, tmp_path: Path) -> None:
+    save_fit(record, tmp_path / "fit")
+    whole = json.loads((tmp_path / "fit" / "fit.json").read_text())
+    (tmp_path / "fit" / "fit.json").write_text(json.dumps({**whole, "params": {}}))
+    with pytest.raises(ConfigError, match="damaged"):
+        load_fit(tmp_path / "fit")
+    (tmp_path / "fit" / "draws.npy").write_bytes(b"")
+    with pytest.raises(ConfigError, match="not a fit"):
+        load_fit(tmp_path / "fit")
+
+
+def test_repetitions_are_found_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    law, runs = form("repetition"), tmp_path / "runs.csv"
+    cells = [
+        (n, u * k, u) for n in np.geomspace(1e6, 1e9, 5) for u in np.geomspace(1e7, 1e9, 4) for k in (1, 3, 10, 40)
+    ]
+    size, data, unique = np.asarray(cells).T
+    x = axes(data, size, unique)
+    truth = {"E": 1.8, "A": 400.0, "B": 2000.0, "alpha": 0.34, "beta": 0.36, "R_D": 15.0, "R_N": 6.0}
+    loss = np.exp(law.log_error(law.to_vector(truth, x.reference), x)[0])
+    rows = [f"{n},{d},{u},{e}" for (n, d, u), e in zip(cells, loss, strict=True)]
+    runs.write_text("\n".join(["params,tokens,unique_tokens,loss", *rows]))
+    words = ["scale", "fit", str(runs), "--bootstrap", "2", "--workers", "1", "--json", "--law"]
+    assert main([*words, "repetition"]) == 0
+    params = json.loads(capsys.readouterr().out)["params"]
+    assert params["R_D"]["value"] == pytest.approx(15, rel=0.02)
+    assert main([*words, "additive"]) == 0
+    assert any("fit --law repetition" in each for each in json.loads(capsys.readouterr().out)["warnings"])
+    assert main([*words, "repetition", "--unique", "tokens", "--data", "unique_tokens"]) == 2
+    assert "more unique data" in capsys.readouterr().err
+    runs.write_text(runs.read_text().replace("unique_tokens", "others"))
+    assert main([*words, "repetition"]) == 2
+    assert "--unique" in capsys.readouterr().err
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,6 +106,7 @@ def test_flat_errors_show_no_law(tmp_path: Path, name: LawName, error: float) ->
     ends = np.exp(record.estimate.log_error(np.asarray([1.0, 32.0])))
     assert ends == pytest.approx([error, error], rel=1e-3)
     if name == "power":
+        assert not record.estimate.parameters["A"].identified
         assert record.estimate.parameters["alpha"].value == pytest.approx(0.0, abs=1e-6)
 
 

@@ -43,7 +43,7 @@ class FitArguments(TableArguments):
     law: Literal["power", "power_floor", "additive", "kaplan", "joint", "broken", "repetition", "auto"] = "auto"
     """Form of the law; `auto` takes the one that predicts the most expensive runs best."""
     unique: str | None = None
-    """Column of the amount of data without repetitions; for `repetition`."""
+    """Column of the amount of data without repetitions; for `repetition`, found by name where left out."""
     delta: str = "auto"
     """Where the Huber loss of ln L turns straight: a number such as 1e-3, or `auto`, 1.35 sigma between seeds."""
     bootstrap: int = 400
@@ -125,7 +125,10 @@ def run_fit(arguments: FitArguments) -> Reply:
     if arguments.bootstrap < 2:
         raise ConfigError(f"--bootstrap: expected 2 or more draws, got {arguments.bootstrap}")
     runs = _read(
-        arguments, needs_size=None if arguments.law == "auto" else _uses_size(arguments.law), unique=arguments.unique
+        arguments,
+        needs_size=None if arguments.law == "auto" else _uses_size(arguments.law),
+        needs_unique=arguments.law == "repetition" or arguments.unique is not None,
+        unique=arguments.unique,
     )
     with tqdm(total=arguments.bootstrap, desc="bootstrap", unit="draw", leave=False) as bar:
         record = fit_law(
@@ -204,9 +207,11 @@ def run_verify(arguments: VerifyArguments) -> Reply:
         new_runs = read_runs(
             arguments.runs,
             needs_size=record.estimate.law.uses_size,
-            size=names.get("size"),
+            needs_unique=record.estimate.law.name == "repetition",
+            size=names.get("size") if record.estimate.law.uses_size else None,
             data=names.get("data"),
             loss=names.get("loss"),
+            unique=names.get("unique") if record.estimate.law.name == "repetition" else None,
         )
     found = verify(record, arguments.holdout, new_runs, arguments.tolerance)
     held = found.holdout
@@ -277,7 +282,9 @@ def _write_page(record: FitRecord, arguments: FitArguments) -> Path:
     return write_scaling_report(arguments.out, cost_hour=arguments.cost_hour, gpu_hour=arguments.gpu_hour)
 
 
-def _read(arguments: TableArguments, *, needs_size: bool | None, unique: str | None = None) -> RunTable:
+def _read(
+    arguments: TableArguments, *, needs_size: bool | None, needs_unique: bool = False, unique: str | None = None
+) -> RunTable:
     """Read the table; None takes a size where there is one that varies."""
     from counterpoint.scaling.table import read_runs
 
@@ -285,7 +292,7 @@ def _read(arguments: TableArguments, *, needs_size: bool | None, unique: str | N
         return read_runs(
             arguments.runs,
             needs_size=with_size,
-            needs_unique=unique is not None,
+            needs_unique=needs_unique,
             size=arguments.size,
             data=arguments.data,
             loss=arguments.loss,

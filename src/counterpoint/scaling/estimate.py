@@ -237,6 +237,6 @@ def _parameters(
             se=se,
             ci95=interval(values, point[name], num_runs, len(law.vector)),
             profile95=(bounds.low, bounds.high),
-            identified=bounds.identified,
+            identified=bounds.identified and bool(np.isfinite(point[name])),
         )
     return found

@@ -50,6 +50,7 @@ class FitRecord:
             "law": found.law.name,
             "n_points": len(found.table),
             "n_runs": len(np.unique(found.table.run)),
+            "columns": dict(found.table.columns),
             "objective_sum": found.solution.objective,
             "delta": found.delta,
             "starts_at_optimum": found.solution.starts_at_optimum,
@@ -74,7 +75,6 @@ def save_fit(record: FitRecord, folder: Path) -> None:
         "vector": found.vector.tolist(),
         "reference": [*found.reference],
         "table": found.table.path,
-        "columns": dict(found.table.columns),
         **record.to_dict(),
     }
     (folder / "fit.json").write_text(json.dumps(finite_json(again), indent=2, allow_nan=False) + "\n")
@@ -94,30 +94,34 @@ def load_fit(folder: Path) -> FitRecord:
     path = folder / "fit.json" if folder.is_dir() else folder
     try:
         raw = json.loads(path.read_bytes())
-        draws = np.load(path.parent / "draws.npy", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        draws: Float = np.load(path.parent / "draws.npy", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
         raise ConfigError(f"{path}: not a fit ({error}); expected a folder that 'scale fit --out' wrote") from error
     if not isinstance(raw, dict) or (raw.get("format"), raw.get("version")) != (FORMAT, VERSION):
         raise ConfigError(f"{path}: expected {FORMAT!r} version {VERSION}; run 'counterpoint scale fit' again")
-    law = form(str(raw["law"]))
-    table = _points(path.parent / "points.csv", dict(raw["columns"]), law)
-    params = cast("dict[str, dict[str, object]]", raw["params"])
-    estimate = Estimate(
-        law=law,
-        table=table,
-        solution=Solution(
-            vector=np.asarray(raw["vector"], dtype=np.float64),
-            objective=float(raw["objective_sum"]),
-            starts=int(raw["starts"]),
-            starts_at_optimum=int(raw["starts_at_optimum"]),
-        ),
-        reference=(float(raw["reference"][0]), float(raw["reference"][1])),
-        delta=float(raw["delta"]),
-        parameters={name: _parameter(params[name]) for name in law.parameters},
-        draws=cast(Float, draws),
-        residual_scale=float(raw["residual_scale"]),
-    )
-    return FitRecord(estimate=estimate, holdout=None, warnings=tuple(raw["warnings"]), compared=dict(raw["compared"]))
+    try:
+        law = form(str(raw["law"]))
+        table = _points(path.parent / "points.csv", dict(raw["columns"]), law)
+        estimate = Estimate(
+            law=law,
+            table=table,
+            solution=Solution(
+                vector=np.asarray(raw["vector"], dtype=np.float64),
+                objective=float(raw["objective_sum"]),
+                starts=int(raw["starts"]),
+                starts_at_optimum=int(raw["starts_at_optimum"]),
+            ),
+            reference=(float(raw["reference"][0]), float(raw["reference"][1])),
+            delta=float(raw["delta"]),
+            parameters={name: _parameter(raw["params"][name]) for name in law.parameters},
+            draws=draws,
+            residual_scale=float(raw["residual_scale"]),
+        )
+        return FitRecord(
+            estimate=estimate, holdout=None, warnings=tuple(raw["warnings"]), compared=dict(raw["compared"])
+        )
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ConfigError(f"{path}: a damaged fit ({error!r}); run 'counterpoint scale fit' again") from error
 
 
 def _points(path: Path, columns: dict[str, str], law: Form) -> RunTable:
@@ -125,10 +129,10 @@ def _points(path: Path, columns: dict[str, str], law: Form) -> RunTable:
         path,
         needs_size=law.uses_size,
         needs_unique=law.name == "repetition",
-        size=columns.get("size"),
+        size=columns.get("size") if law.uses_size else None,
         data=columns.get("data"),
         loss=columns.get("loss"),
-        unique=columns.get("unique"),
+        unique=columns.get("unique") if law.name == "repetition" else None,
         seed=columns.get("seed"),
         run=columns.get("run"),
     )

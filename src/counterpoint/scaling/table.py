@@ -23,7 +23,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "size": ("size", "params", "parameters", "num_parameters", "num_params", "n_params", "model_size", "n"),
     "data": ("data", "hours", "episodes", "frames", "tokens", "training_tokens", "d"),
     "loss": ("loss", "error", "next_action_mse", "val_loss", "test_loss", "l", "next_action_error", "mse"),
-    "unique": ("unique", "unique_data", "unique_hours", "unique_tokens"),
+    "unique": ("unique", "unique_data", "unique_hours", "unique_episodes", "unique_tokens", "u"),
     "seed": ("seed",),
     "run": ("run", "run_id", "run_name", "name"),
 }
@@ -153,6 +153,11 @@ def _checked(
             raise ConfigError(
                 f"{path}: column {names[role]!r} ({role}) is {numbers[role][0]:g} in every row; a law needs it to vary"
             )
+    if "unique" in numbers and (more := np.flatnonzero(numbers["unique"] > numbers["data"] * (1 + 1e-9))).size:
+        raise ConfigError(
+            f"{path}: row {more[0] + 1} and {more.size - 1} more have more unique data ({names['unique']!r}) than data "
+            f"({names['data']!r}), repetitions counted; give both in one unit"
+        )
     runs, warnings = _runs(path, table, names, numbers, apart)
     return RunTable(
         path=str(path),

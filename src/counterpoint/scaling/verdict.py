@@ -21,6 +21,7 @@ def warnings_of(found: Estimate, held: HoldOut | None) -> list[str]:
     """Return every warning that goes with an estimate."""
     return [
         *found.table.warnings,
+        *_pooled(found),
         *_floor(found),
         *_exponents(found),
         *_optimum(found),
@@ -37,12 +38,30 @@ def shows_floor(found: Estimate) -> bool:
     return floor.ci95[0] > 0.02 * float(found.table.loss.min()) and floor.profile95[0] > 0
 
 
+def _pooled(found: Estimate) -> list[str]:
+    """Say which columns vary that the law does not know."""
+    table, words = found.table, []
+    sizes = table.others.get(table.columns.get("size", ""))
+    if not found.law.uses_size and sizes is not None and (count := len(set(sizes.tolist()))) > 1:
+        words.append(
+            f"{count} values of {table.columns['size']!r} are pooled: this law knows no size. Fit a law that does, or "
+            "one size at a time with --drop."
+        )
+    unique = table.others.get(table.columns.get("unique", ""))
+    is_number = unique is not None and unique.dtype.kind in "fiu"
+    if found.law.name != "repetition" and unique is not None and is_number and np.less(unique, table.data).any():
+        words.append(
+            f"Data are repeated ({table.columns['unique']!r} is less than {table.columns['data']!r}), which "
+            "this law takes for new data; fit --law repetition."
+        )
+    return words
+
+
 def _floor(found: Estimate) -> list[str]:
     if "E" not in found.parameters:
-        return [
-            "E = 0 is assumed, not found: what a doubling buys ("
-            f"{100 * (1 - 2 ** -_exponent(found)):.0f}% less error) holds within the fitted range only."
-        ]
+        buys = 100 * (1 - 2 ** -_exponent(found))
+        change = f"{buys:.0f}% less error" if buys >= 0 else f"{-buys:.0f}% more error"
+        return [f"E = 0 is assumed, not found: what a doubling buys ({change}) holds within the fitted range only."]
     if not shows_floor(found):
         return [
             "No claim about a floor: the interval of E reaches down to 0. The exponent is that of the error above E, "
@@ -54,7 +73,9 @@ def _floor(found: Estimate) -> list[str]:
 def _exponents(found: Estimate) -> list[str]:
     words = []
     for name, parameter in found.parameters.items():
-        if not parameter.identified:
+        if not np.isfinite(parameter.value):
+            words.append(f"{name} is not identified: it has no finite value for an exponent near 0.")
+        elif not parameter.identified:
             low, high = parameter.profile95
             words.append(f"{name} is not identified: its profile stays flat towards {_open_side(low, high)}.")
     for name in ("alpha", "beta"):
@@ -62,7 +83,7 @@ def _exponents(found: Estimate) -> list[str]:
             low, high = found.parameters[name].ci95
             if high < -LEAST_EXPONENT:
                 words.append(f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], lies below 0: more is worse.")
-            elif low <= LEAST_EXPONENT:
+            elif not low > LEAST_EXPONENT:  # also where there is no interval
                 words.append(f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], reaches down to 0.")
     if "E" in found.parameters and not found.law.uses_size and not any(word.startswith("No law") for word in words):
         words += _fall(found)
