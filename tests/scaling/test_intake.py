@@ -71,6 +71,7 @@ def test_the_same_run_from_elsewhere_is_a_conflict(tmp_path: Path) -> None:
         ("run,loss,data\na,nan,1\n", {}, "finite number"),
         ("run,loss,data\n,1,1\n", {}, "has no name"),
         ("PAR1 and nothing else", {}, "not a table"),
+        ("run,loss,loss\na,1,2\n", {}, "more than one column is called 'loss'"),
     ],
 )
 def test_bad_tables(tmp_path: Path, text: str, roles: dict[str, str], words: str) -> None:
@@ -184,3 +185,15 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["scale", "ingest", source, "--into", into, "--map", "size"]) == 2
     assert main(["scale", "ingest", source, "--into", into, "--all", "--last"]) == 2
     assert main(["scale", "ingest", "wandb-export", "--into", into]) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_tables_in_other_encodings_are_read_or_refused(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_bytes("r\u00fcn\tdata\tloss\nK\u00fcche\t1\t2\n".encode(encoding))
+    if encoding == "latin-1":
+        with pytest.raises(ConfigError, match="UTF-8"):
+            take_in([str(path)], tmp_path / "runs.parquet")
+    else:
+        take_in([str(path)], tmp_path / "runs.parquet", roles={"run": "r\u00fcn"})
+        assert pq.read_table(tmp_path / "runs.parquet")["run"].to_pylist() == ["K\u00fcche"]

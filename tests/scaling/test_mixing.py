@@ -134,8 +134,8 @@ GRID = [(a, b, 1 - a - b, math.exp(-a) + 0.2 * b) for a in (0.1, 0.3, 0.5) for b
         (shares([(2 * a, b, c, e) for a, b, c, e in GRID]), "sum to"),
         (shares([(a, b, c, -e) for a, b, c, e in GRID]), "not positive and finite"),
         (shares([(-a, b, 1 + a - b, e) for a, b, c, e in GRID]), "not 0 or more"),
-        (shares(GRID, "share_a,share_b,share_c,result"), "no columns of errors"),
-        (shares(GRID, "a,b,c,error"), "two or more sources"),
+        (shares(GRID, "share_a,share_b,share_c,seed"), "no columns of errors"),
+        (shares([(2 * a, b, c, e) for a, b, c, e in GRID], "a,b,c,error"), "two or more sources"),
         (shares(GRID, "share_a,hours_b,share_c,error"), "are mixed"),
     ],
 )
@@ -190,3 +190,54 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "error for one more hour" in capsys.readouterr().out
     assert main([*words, "--errors", "eror_pick"]) == 2
     assert "did you mean 'error_pick'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["{}", "w_{}", "r_{}", "{}_percent", "proportion_{}", "{} (share)", "Share {}"])
+def test_shares_are_found_however_they_are_spelt(tmp_path: Path, form: str) -> None:
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 12)
+    factor = 100 if "percent" in form else 1
+    lines = [",".join(["mixture", *(form.format(name) for name in SOURCES), "pick_mse", "steps"])]
+    for place, (share, error) in enumerate(zip(shares, errors(shares), strict=True)):
+        lines.append(",".join([f"m{place}", *map(str, factor * share), str(error[0]), "1000"]))
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    found = read_mixtures(tmp_path / "m.csv")
+    assert (found.sources, found.tasks, found.hours) == (SOURCES, ("pick_mse",), None)
+    assert found.shares == pytest.approx(shares)
+
+
+def test_task_sets_of_any_spelling_are_no_seeds(tmp_path: Path) -> None:
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 10)
+    lines = ["dataset,real_share,sim_share,web_share,Task set,Next-action error,Reverse KL"]
+    for place, (share, error) in enumerate(zip(shares, errors(shares), strict=True)):
+        for task, each in zip(("pick", "place", "fold"), error, strict=True):
+            lines.append(",".join([f"m{place}", *map(str, share), task, str(each), "0.1"]))
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    found = read_mixtures(tmp_path / "m.csv")
+    assert found.tasks == ("fold", "pick", "place")
+    assert len(found) == 10
+
+
+def test_caps_in_words_and_in_shares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = twin(tmp_path / "m.csv")
+    words = ["scale", "mix", str(path), "--bootstrap", "5", "--json"]
+    for caps in (["real=20,sim=30"], ["real=20", "sim=30"]):
+        assert main([*words, "--caps", *caps, "--hours", "100"]) == 0
+        weights = json.loads(capsys.readouterr().out)["weights"]
+        assert [weights[name]["value"] for name in SOURCES] == pytest.approx([0.2, 0.3, 0.5], abs=1e-6)
+    text = path.read_text().splitlines()
+    rows = [
+        [*row[:1], *(str(float(cell) / 100) for cell in row[1:4]), *row[4:]] for row in (r.split(",") for r in text[1:])
+    ]
+    path.write_text("\n".join([text[0].replace("hours_", "share_"), *map(",".join, rows)]))
+    assert main([*words, "--caps", "real=0.2", "--most", "real=0.9", "sim=0.3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found["weights"][name]["value"] for name in SOURCES] == pytest.approx([0.2, 0.3, 0.5], abs=1e-6)
+    assert any("caps are read as shares" in each for each in found["warnings"])
+    assert main([*words, "--caps", "real=20"]) == 2
+    assert "--hours" in capsys.readouterr().err
+
+
+def test_data_sets_that_are_no_blends_are_sent_to_transfer(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("dataset,task_set,next_action_mse,reverse_kl\na,pick,1,1\nb,pick,2,1\n")
+    with pytest.raises(ConfigError, match="scale transfer"):
+        read_mixtures(tmp_path / "m.csv")

@@ -151,6 +151,83 @@ def test_data_sets_by_task_sets(tmp_path: Path) -> None:
     assert "reverse KL" in wide.sets[0].metrics
 
 
+NAMES = (
+    ("dataset", "task_set", "next_action_mse", "reverse_kl"),
+    ("Pretraining mixture", "Task set", "Next-action prediction error (MSE)", "Reverse KL"),
+    ("data", "task", "error", "kl"),
+    ("data_set", "benchmark", "val_loss", "reverse-kl"),
+)
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_columns_are_found_however_they_are_spelt(tmp_path: Path, names: tuple[str, ...]) -> None:
+    truth = ratios(table_one(tmp_path / "table.csv")).to_dict()["sets"]
+    _, *rows = (tmp_path / "table.csv").read_text().splitlines()
+    (tmp_path / "table.csv").write_text("\n".join([",".join(names), *rows]))
+    found = ratios(tmp_path / "table.csv")
+    assert found.error == names[2]
+    assert [each.metrics[names[2]].ratio for each in found.sets] == [
+        each["ratios"]["next_action_error"]["ratio"] for each in truth  # type: ignore[union-attr, index, call-overload]  # plain JSON
+    ]  # fmt: skip
+
+
+def layouts(folder: Path) -> dict[str, Path]:
+    """Write the same 3 data sets x 4 task sets in several layouts; set c has 0.8 times the errors of set a."""
+    sets, tasks = {"a": 1.0, "b": 0.9, "c": 0.8}, {"pick": 0.1, "fold": 0.2, "sort": 0.4, "pour": 0.3}
+    error = {(s, t): factor * level for s, factor in sets.items() for t, level in tasks.items()}
+    text = {
+        "amounts": ["dataset,pretrain_hours," + ",".join(f"{t}_mse" for t in tasks)]
+        + [",".join([s, str(10 ** (3 * k)), *(str(error[s, t]) for t in tasks)]) for k, s in enumerate(sets)],
+        "hours": ["dataset,hours,seed," + ",".join(tasks)]
+        + [",".join([s, str(10 ** (3 * k)), "0", *(str(error[s, t]) for t in tasks)]) for k, s in enumerate(sets)],
+        "turned": ["task_set," + ",".join(sets)] + [",".join([t, *(str(error[s, t]) for s in sets)]) for t in tasks],
+        "metrics": ["dataset,task_set,metric,value"]
+        + [f"{s},{t},{m},{error[s, t] * f}" for s in sets for t in tasks for m, f in (("mse", 1.0), ("kl", 7.0))],
+        "semicolons": ["dataset;task_set;mse"] + [f"{s};{t};{error[s, t]}" for s, t in error],
+    }  # fmt: skip
+    for name, lines in text.items():
+        (folder / f"{name}.csv").write_text("\n".join(lines))
+    return {name: folder / f"{name}.csv" for name in text}
+
+
+@pytest.mark.parametrize("layout", ["amounts", "hours", "turned", "metrics", "semicolons"])
+def test_an_amount_is_never_taken_for_an_error(tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = layouts(tmp_path)[layout]
+    assert main(["scale", "transfer", str(path), "--reference", "a", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["ratios"][found["error"]]["ratio"] for each in found["sets"]] == pytest.approx([0.9, 0.8])
+    assert [each["task_sets"] for each in found["sets"]] == [4, 4]
+    assert any("taken for errors" in words for words in found["warnings"]) == (layout == "hours")
+
+
+def test_cells_that_are_no_numbers_or_there_twice_are_named(tmp_path: Path) -> None:
+    path = table_one(tmp_path / "table.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, "set0,task0,9.0,9.0"]))
+    assert any("more than once" in words for words in ratios(path).warnings)
+    path.write_text("\n".join([*lines[:-1], "set7,task9,0.1 rad2,0.3"]))
+    with pytest.raises(ConfigError, match=r"'next_action_error' is not numbers \('0.1 rad2'\)"):
+        ratios(path)
+
+
+@pytest.mark.parametrize("names", ["N,D_F,loss,seed,pretrained", "params,finetune_hours,error,seed,pretrain_data"])
+def test_fine_tuning_data_is_found_by_its_name(tmp_path: Path, names: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = twin(tmp_path / "runs.csv", {"web": "helps"}, sizes=SIZES[2:3])
+    _, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([names, *rows]))
+    assert main(["scale", "transfer", str(path), "--law", "power_floor", "--bootstrap", "20", "--json"]) == 0
+    law = json.loads(capsys.readouterr().out)["sets"][0]["law"]
+    assert abs(law["alpha"]["value"] - ALPHA) < 0.15
+
+
+def test_runs_without_any_difference_are_refused(tmp_path: Path) -> None:
+    path = twin(tmp_path / "runs.csv", {"web": "helps"}, sizes=SIZES[2:3])
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    path.write_text("\n".join([",".join(lines[0]), *(",".join([*row[:2], "0.5", *row[3:]]) for row in lines[1:])]))
+    with pytest.raises(ConfigError, match="the same in every row"):
+        transfer(path)
+
+
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = str(twin(tmp_path / "runs.csv", {"web": "helps"}, sizes=SIZES[2:3]))
     assert main(["scale", "transfer", runs, "--law", "power_floor", "--bootstrap", "20", "--json"]) == 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -68,19 +69,20 @@ class MixLawArguments(VerbArguments):
     errors (error_pick) a task set; or a row a mixture and task set."""
     law: Literal["exp", "lgbm"] = "exp"
     """exp: data mixing law, c + k exp(t . shares). lgbm: LightGBM's trees, as RegMix; does not extrapolate."""
-    caps: UseAppendAction[tuple[str, ...]] = ()
-    """Hours that are there, as real=100,sim=2000."""
-    least: UseAppendAction[tuple[str, ...]] = ()
+    caps: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    """Hours that are there, as real=100,sim=2000 or real=100 sim=2000; shares where the table has shares and --hours is
+    not given."""
+    least: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """Least shares, as real=0.1."""
-    most: UseAppendAction[tuple[str, ...]] = ()
+    most: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """Greatest shares, as sim=0.5."""
     hours: float | None = None
     """Hours that the best mixture is for; those of the current one where left out."""
     current: str | None = None
     """Name of the mixture that an hour is added to; the best trained one where left out."""
-    sources: UseAppendAction[tuple[str, ...]] = ()
+    sources: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """Columns of sources, as real,sim; found by name where left out."""
-    errors: UseAppendAction[tuple[str, ...]] = ()
+    errors: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """Columns of errors; found by name where left out."""
     task: str | None = None
     """Column of the task set, where a mixture has a row for each."""
@@ -233,8 +235,8 @@ def run_mix(arguments: MixLawArguments) -> Reply:
         raise ConfigError(f"--bootstrap: expected 2 or more draws, got {draws}")
     mixtures = read_mixtures(
         arguments.mixtures,
-        sources=_listed(arguments.sources),
-        errors=_listed(arguments.errors),
+        sources=_listed(chain(*arguments.sources)),
+        errors=_listed(chain(*arguments.errors)),
         task=arguments.task,
         drop=arguments.drop,
     )
@@ -242,9 +244,9 @@ def run_mix(arguments: MixLawArguments) -> Reply:
         advice = advise(
             mixtures,
             arguments.law,
-            caps=_numbers(arguments.caps, "--caps"),
-            least=_numbers(arguments.least, "--least"),
-            most=_numbers(arguments.most, "--most"),
+            caps=_numbers(chain(*arguments.caps), "--caps"),
+            least=_numbers(chain(*arguments.least), "--least"),
+            most=_numbers(chain(*arguments.most), "--most"),
             hours=arguments.hours,
             current=arguments.current,
             delta=arguments.delta,
@@ -280,11 +282,11 @@ def _percent(ends: tuple[float, float]) -> str:
     return f"[{100 * ends[0]:+.3g}%, {100 * ends[1]:+.3g}%]"
 
 
-def _listed(words: Sequence[str]) -> list[str]:
+def _listed(words: Iterable[str]) -> list[str]:
     return [part.strip() for word in words for part in word.split(",") if part.strip()]
 
 
-def _numbers(words: Sequence[str], flag: str) -> dict[str, float]:
+def _numbers(words: Iterable[str], flag: str) -> dict[str, float]:
     found = {}
     for name, value in _pairs(words, flag, "source=number").items():
         try:
@@ -314,7 +316,7 @@ def _sources(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _pairs(words: Sequence[str], flag: str, form: str) -> dict[str, str]:
+def _pairs(words: Iterable[str], flag: str, form: str) -> dict[str, str]:
     """Read `a=x,b=y`, given once or several times."""
     found: dict[str, str] = {}
     for part in (part for word in words for part in word.split(",")):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,8 @@ def advise(
     Args:
         mixtures: the trained ones.
         law: `exp` or `lgbm`.
-        caps: hours that are there, by source.
+        caps: hours that are there, by source; shares where the table has shares, none is above 1 and `hours` is left
+            out.
         least: least shares.
         most: greatest shares.
         hours: that the best mixture is for; those of the current one where left out.
@@ -88,6 +89,10 @@ def advise(
     target = hours if hours is not None else now
     if target is not None and not 0 < target < math.inf:
         raise ConfigError(f"--hours: expected more than 0, got {target:g}")
+    by_share = target is None and bool(caps) and max((caps or {}).values()) <= 1
+    if by_share:  # the table has shares, and so have its caps
+        given, caps = dict(caps or {}), {}
+        most = {name: min(each.get(name, 1.0) for each in (given, most or {})) for name in {**given, **(most or {})}}
     place = _Place(
         law=law,
         allowed=limits_of(mixtures.sources, target, caps or {}, least or {}, most or {}),
@@ -97,7 +102,9 @@ def advise(
         log_target=0.0 if target is None or mixtures.hours is None else math.log(target / reference),
         unit=next(each for each in (now, hours, 100.0) if each is not None),
     )
-    return _advice(mixtures, own, place, with_hours, delta, reference, target, draws, on_draw)
+    advice = _advice(mixtures, own, place, with_hours, delta, reference, target, draws, on_draw)
+    words = ("caps are read as shares, as the table has shares and --hours was not given",) if by_share else ()
+    return replace(advice, warnings=(*words, *mixtures.warnings, *advice.warnings))
 
 
 def _advice(

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.scaling.column_names import (
+    guessed_errors,
     is_divergence,
     is_error,
+    is_setting,
     known_column,
     measured_columns,
     task_column,
@@ -28,7 +30,7 @@ from counterpoint.scaling.expression import Column, matching
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.intake_rows import nearest
 from counterpoint.scaling.intake_units import unit_of
-from counterpoint.scaling.table import NAMES, plain, read_columns
+from counterpoint.scaling.table import plain, read_columns
 
 _AMOUNT = r"(hours?|hrs|shares?|weights?|fractions?|frac|proportions?|prop|percent|pct|ratio|mix|mixture)"
 _SOURCE = re.compile(rf"^(?:{_AMOUNT}[_. /:-]+(.+)|(.+?)[_. /:(\[-]+{_AMOUNT}[)\]]?)$", re.IGNORECASE)
@@ -56,6 +58,7 @@ class Mixtures:
     """[rows] hours in all; None where the table gives shares."""
     log_errors: Float
     """[rows, tasks]."""
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -71,6 +74,7 @@ class Mixtures:
             shares=self.shares[rows],
             hours=None if self.hours is None else self.hours[rows],
             log_errors=self.log_errors[rows],
+            warnings=self.warnings,
         )
 
 
@@ -110,7 +114,7 @@ def read_mixtures(
     shares, hours = _shares(path, list(chosen.values()), amounts)
     return Mixtures(
         path=str(path), sources=tuple(chosen), tasks=tasks, names=names, shares=shares, hours=hours,
-        log_errors=np.log(values),
+        log_errors=np.log(values), warnings=(() if errors else tuple(guessed_errors(measured))),
     )  # fmt: skip
 
 
@@ -141,9 +145,8 @@ def _sources(path: Path, columns: Mapping[str, Column], asked: Sequence[str]) ->
 def _shares_by_sum(columns: Mapping[str, Column]) -> dict[str, str]:
     """Return the columns of numbers that sum to 1 (or 100) in every row, as `w_sim` or as `sim`; none if none do."""
     numbers = [name for name, column in columns.items() if column.dtype.kind in "fiu" and not _is_measured(name)]
-    known = {each for names in NAMES.values() for each in names} - {"n", "d", "l"}
     letters = {match.group(2): name for name in numbers if (match := _LETTER.match(name))}
-    for found in (letters, {name: name for name in numbers if plain(name) not in known and unit_of(name) is None}):
+    for found in (letters, {name: name for name in numbers if not is_setting(name)}):
         if len(found) > 1 and _is_whole(np.sum([columns[name] for name in found.values()], axis=0)):
             return found
     return {}
