@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.allocate import allocate
+from counterpoint.scaling.allocate import Allocation, allocate
 from counterpoint.scaling.choose import fit_law
 from counterpoint.scaling.cost import Prices
 from counterpoint.scaling.fit_record import FitRecord, load_fit, save_fit
@@ -99,6 +101,23 @@ def test_no_number_below_the_floor(record: FitRecord) -> None:
     assert any("times the largest amount" in words for words in far.warnings) or far.refused
 
 
+def test_a_forecast_of_a_law_that_does_not_fall_is_refused(tmp_path: Path) -> None:
+    rows = [f"{hours},{hours**0.3 * (1 + 0.01 * (-1) ** hours)}" for hours in range(1, 12)]
+    (tmp_path / "runs.csv").write_text("\n".join(["hours,error", *rows]))
+    found = forecast(fit_law(read_runs(tmp_path / "runs.csv"), "power", draws=10), "0.8x")
+    assert found.data is None
+    assert "more data do not lower the error" in found.refused
+
+
+def test_far_forecasts_without_a_floor_say_what_their_interval_takes_for_true(tmp_path: Path) -> None:
+    rows = [f"{tokens},{tokens**-0.3 * (1 + 0.01 * (-1) ** tokens)}" for tokens in range(1, 12)]
+    (tmp_path / "runs.csv").write_text("\n".join(["tokens,error", *rows]))
+    words = " ".join(forecast(fit_law(read_runs(tmp_path / "runs.csv"), "power", draws=10), "0.2x").warnings)
+    assert "beyond 10 times a forecast is a guess" in words
+    assert "takes E = 0 for true" in words
+    assert "for each unit of 'tokens'" in words
+
+
 @pytest.mark.parametrize("text", ["-1", "0x", "nan", "abc", "infx"])
 def test_targets_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match="--error"):
@@ -111,6 +130,10 @@ def test_the_best_size_for_a_budget(record: FitRecord) -> None:
     k = 6e5
     ratio = 0.4 * 30 / (0.35 * 0.5)  # alpha A / (beta B): the optimum of N^-alpha against (C / k N)^-beta
     size = (ratio * (budget / k) ** 0.35) ** (1 / 0.75)
+    p = {name: each.value for name, each in record.estimate.parameters.items()}
+    ratio = p["alpha"] * p["A"] / (p["beta"] * p["B"])
+    exact = (ratio * (budget / k) ** p["beta"]) ** (1 / (p["alpha"] + p["beta"]))
+    assert found.size == pytest.approx(exact, rel=1e-4)
     assert found.size95[0] * 0.8 < size < found.size95[1] * 1.25
     assert found.near_sizes[0] < found.size < found.near_sizes[1]
     assert found.size * found.data * k == pytest.approx(budget)
@@ -118,6 +141,27 @@ def test_the_best_size_for_a_budget(record: FitRecord) -> None:
     assert paid.data * 60 + 1e-8 * paid.size * paid.data * 2.5 == pytest.approx(50_000, rel=1e-6)
     with pytest.raises(ConfigError, match="exactly one budget"):
         allocate(record)
+    for wrong in (0.0, -6.0, math.nan):
+        with pytest.raises(ConfigError, match="--per-unit"):
+            allocate(record, flops=budget, per_unit=wrong)
+
+
+def test_what_a_run_costs_is_read_or_assumed_aloud(record: FitRecord) -> None:
+    table = record.estimate.table
+
+    def best(data: str, **others: NDArray[np.float64]) -> Allocation:
+        columns = {**table.columns, "data": data}
+        changed = replace(table, columns=columns, others={data: table.data, **others})
+        return allocate(replace(record, estimate=replace(record.estimate, table=changed)), flops=1e9)
+
+    assert table.size is not None
+    counted = best("hours", **{"Training FLOP": 6 * table.size * table.data})
+    assumed = best("Training Tokens")
+    assert counted.size == pytest.approx(assumed.size)
+    assert not any("assumed, as for tokens" in words for words in counted.warnings)
+    assert any("assumed, as for tokens" in words for words in assumed.warnings)
+    with pytest.raises(ConfigError, match="nothing says what a run costs"):
+        best("hours")
 
 
 def test_what_a_law_leaves_out_of_a_table_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How to spend a budget: the size and the amount of data with the least error, and what is nearly as good.
 
-Computing is k N D, with k from the runs' own `flops` or given; money is D at the price of an hour plus the
-training of N on D. Both have one optimum in ln N, found on a fine grid.
+Computing is k N D, with k from the runs' own count of FLOPs or given, or 6 where data are tokens; money is D at the
+price of an hour plus the training of N on D. Both have one optimum in ln N, found on a grid and between its points.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
-from counterpoint.scaling.cost import Prices, flops_per_unit, gpu_hours_per_unit
+from counterpoint.scaling.bootstrap import expanded
+from counterpoint.scaling.cost import FLOPS_A_TOKEN, Prices, flops_per_unit, gpu_hours_per_unit
+from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float, axes
+from counterpoint.scaling.intake_units import unit_of
 
 NEAR = 1.01
 """Sizes whose error is within this factor of the least are nearly optimal."""
@@ -81,10 +84,7 @@ def allocate(
         raise ConfigError(f"the budget must be positive, got {budget}")
     if not found.law.uses_size or found.table.size is None:
         raise ConfigError(f"law {found.law.name!r} has no size; fit additive, kaplan or joint to choose one")
-    unit = per_unit or (flops_per_unit(found.table) if flops is not None else gpu_hours_per_unit(found.table))
-    if unit is None:
-        column = "flops" if flops is not None else "gpu_hours or train_seconds"
-        raise ConfigError(f"nothing says what a run costs: add a column {column} to the runs, or give --per-unit")
+    unit, assumed = _per_unit(found, per_unit, counts_flops=flops is not None)
     cost = prices or Prices()
     tried = np.log(found.table.size)
     sizes = np.exp(np.linspace(tried.min() - _REACH, tried.max() + _REACH, _GRID))
@@ -95,18 +95,20 @@ def allocate(
     x = axes(data, sizes, None, found.reference)
     errors = np.exp(found.law.log_error(found.vector, x)[0])
     best = int(np.argmin(errors))
+    size = float(np.exp(_lowest(np.log(sizes), np.log(errors), best)))
+    amount = budget / (unit * size if flops is not None else cost.hour + unit * size * cost.gpu_hour)
     drawn = np.stack([found.law.log_error(vector, x)[0] for vector in found.draws])
     places = drawn.argmin(axis=1)
     near = sizes[errors <= NEAR * errors[best]]
     return Allocation(
-        size=float(sizes[best]),
-        size95=_span(sizes[places]),
-        data=float(data[best]),
-        data95=_span(data[places]),
+        size=size,
+        size95=_span(found, sizes[places]),
+        data=amount,
+        data95=_span(found, data[places]),
         error=float(errors[best]),
-        error95=_span(np.exp(drawn.min(axis=1))),
+        error95=_span(found, np.exp(drawn.min(axis=1))),
         near_sizes=(float(near.min()), float(near.max())),
-        warnings=(*record.warnings, *_warnings(best, sizes, data, found.table.size, found.table.data)),
+        warnings=(*record.warnings, *assumed, *_warnings(best, sizes, data, found.table.size, found.table.data)),
     )
 
 
@@ -120,6 +122,34 @@ def _warnings(best: int, sizes: Float, data: Float, tried_sizes: Float, tried_da
     return words
 
 
-def _span(values: Float) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
+def _per_unit(found: Estimate, given: float | None, *, counts_flops: bool) -> tuple[float, list[str]]:
+    """Return what each unit of size x data costs, and what had to be assumed for it."""
+    if given is not None:
+        if not (given > 0 and math.isfinite(given)):
+            raise ConfigError(f"--per-unit: expected a positive number, got {given}")
+        return given, []
+    unit = flops_per_unit(found.table) if counts_flops else gpu_hours_per_unit(found.table)
+    if unit is not None:
+        return unit, []
+    column = found.table.columns.get("data", "data")
+    if counts_flops and unit_of(column) in (None, "tokens"):
+        return FLOPS_A_TOKEN, [
+            f"No column counts FLOPs: {FLOPS_A_TOKEN:g} for each parameter and unit of {column!r} are assumed, as for "
+            "tokens; else give --per-unit."
+        ]
+    wanted = "flops" if counts_flops else "gpu_hours or train_seconds"
+    raise ConfigError(f"nothing says what a run costs: add a column {wanted} to the runs, or give --per-unit")
+
+
+def _lowest(x: Float, y: Float, at: int) -> float:
+    """Return where the parabola through a least point and its neighbours is lowest."""
+    if at in (0, len(x) - 1):
+        return float(x[at])
+    before, here, after = y[at - 1 : at + 2]
+    bend = before - 2 * here + after
+    return float(x[at] + (x[at + 1] - x[at]) * 0.5 * (before - after) / bend) if bend > 0 else float(x[at])
+
+
+def _span(found: Estimate, values: Float) -> tuple[float, float]:
+    low, high = np.quantile(values, expanded(0.95, len(np.unique(found.table.run)), len(found.vector)))
     return float(low), float(high)

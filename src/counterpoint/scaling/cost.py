@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.table import RunTable, plain
 
+FLOPS = ("flops", "flop", "training_flops", "training_flop", "train_flops", "total_flops", "compute", "c")
+"""Names of columns that count a run's computing."""
+FLOPS_A_TOKEN = 6.0
+"""Of training, for each parameter and token: forwards 2, backwards 4 (Kaplan et al. 2020)."""
 MEASURES = {"gpu_hours": 1.0, "train_hours": 1.0, "train_seconds": 1 / 3600}
 """Columns that time a run, and their unit in hours."""
 
@@ -45,9 +49,16 @@ def gpu_hours_per_unit(table: RunTable) -> float | None:
 
 
 def flops_per_unit(table: RunTable) -> float | None:
-    """Return FLOPs for each unit of size x data, the median over runs; None where there is no column `flops`."""
-    if table.size is None or "flops" not in table.others:
+    """Return FLOPs for each unit of size x data, the median over runs; None where no column says.
+
+    Columns are named `flops`, `compute`, `training_flop`, ...; case and punctuation do not count.
+    """
+    if table.size is None:
         return None
-    spent = np.asarray(table.others["flops"], dtype=np.float64)
-    known = np.isfinite(spent) & (spent > 0)
-    return float(np.median(spent[known] / (table.size * table.data)[known])) if known.any() else None
+    for name, column in table.others.items():
+        if plain(name) in FLOPS and column.dtype.kind in "fiu":
+            spent = np.asarray(column, dtype=np.float64)
+            known = np.isfinite(spent) & (spent > 0)
+            if known.any():
+                return float(np.median(spent[known] / (table.size * table.data)[known]))
+    return None

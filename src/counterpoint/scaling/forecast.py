@@ -18,6 +18,7 @@ from counterpoint.scaling.cost import Prices, gpu_hours_per_unit
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float, axes
+from counterpoint.scaling.intake_units import unit_of
 
 FAR = 10.0
 """Forecasts beyond this multiple of the largest amount that was tried are grey."""
@@ -102,12 +103,13 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
     if size is not None and not (size > 0 and math.isfinite(size)):
         raise ConfigError(f"--at-size: expected a positive number of parameters, got {size}")
     at = None if not found.law.uses_size or table.size is None else size or float(table.size.max())
-    most = float(table.data.max())
+    fresh = table.data if found.law.name != "repetition" or table.unique is None else table.unique
+    most = float(fresh.max())  # a forecast is about data that are not repeated
     now = float(np.exp(found.log_error(np.asarray([most]), _at(at)))[0])
     wanted = parse_target(target, now)
     needed = amount_for(found, found.vector, wanted, at)
     drawn = np.asarray([amount_for(found, vector, wanted, at) for vector in found.draws])
-    refused = _refusal(found, wanted, needed)
+    refused = _refusal(found, wanted, needed, at)
     given = None if refused else needed
     gpu = gpu_hours_per_unit(table)
     hours = gpu * at * needed if gpu is not None and at is not None and not refused else None
@@ -125,7 +127,7 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
         gpu_hours=hours,
         gpu_cost=None if hours is None else hours * cost.gpu_hour,
         refused=refused,
-        warnings=tuple([*record.warnings, *_warnings(needed, most, drawn)] if not refused else record.warnings),
+        warnings=(*record.warnings, *([] if refused else _warnings(found, needed, most, drawn, cost))),
     )
 
 
@@ -147,23 +149,34 @@ def amount_for(found: Estimate, vector: Float, target: float, size: float | None
     return math.exp(high + found.reference[1])
 
 
-def _refusal(found: Estimate, target: float, needed: float) -> str:
+def _refusal(found: Estimate, target: float, needed: float, size: float | None) -> str:
+    ends = np.asarray([found.table.data.min(), found.table.data.max()])
+    least, most = found.log_error(ends, None if size is None else np.full(2, size))
+    if not most < least:
+        return "no law: by this fit more data do not lower the error, so that no amount of them buys one"
     if "E" in found.parameters and target <= found.parameters["E"].ci95[0]:
         low = found.parameters["E"].ci95[0]
         return f"the error {target:.4g} lies below the lower bound of the floor, {low:.4g}: no amount of data buys it"
     if not math.isfinite(needed):
-        return f"no amount of data reaches the error {target:.4g} at this size; look at a larger model or other data"
+        others = "other data" if size is None else "a larger model or other data"
+        return f"by this law no amount of data reaches the error {target:.4g}; look at {others}"
     return ""
 
 
-def _warnings(needed: float, most: float, drawn: Float) -> list[str]:
+def _warnings(found: Estimate, needed: float, most: float, drawn: Float, cost: Prices) -> list[str]:
     words = []
     if needed > FAR * most:
         words.append(
-            f"{needed / most:.0f} times the largest amount that was tried: beyond {FAR:.0f} times a forecast is a guess"
+            f"{needed / most:.3g} times the largest amount that was tried: beyond {FAR:.0f} times a forecast is a "
+            "guess, and its interval, which takes the form of the law for true, is too narrow."
         )
+    if needed > most and "E" not in found.parameters:
+        words.append("The interval takes E = 0 for true: a floor that these runs do not show would need more data.")
     if not np.isfinite(drawn).all():
         words.append(f"Under {100 * (1 - np.isfinite(drawn).mean()):.0f}% of the redrawn laws no amount is enough.")
+    column = found.table.columns.get("data", "data")
+    if cost.hour > 0 and unit_of(column) != "hours":
+        words.append(f"The price of an hour is taken for each unit of {column!r}; give --cost-hour for one of these.")
     return words
 
 
