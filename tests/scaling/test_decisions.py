@@ -20,6 +20,7 @@ from counterpoint.scaling.fit_record import FitRecord, load_fit, save_fit
 from counterpoint.scaling.forecast import forecast, parse_target
 from counterpoint.scaling.forms import axes
 from counterpoint.scaling.known import form
+from counterpoint.scaling.report_data import report_data
 from counterpoint.scaling.table import read_runs
 from counterpoint.scaling.verify import verify
 
@@ -173,6 +174,27 @@ def test_what_a_law_leaves_out_of_a_table_is_told(tmp_path: Path) -> None:
     runs.write_text(runs.read_text().replace("params", "size").replace("100000.0,", "small,"))
     save_fit(fit_law(read_runs(runs), "power", draws=10), tmp_path / "fit")  # words in a column that is not used
     assert load_fit(tmp_path / "fit").estimate.law.name == "power"
+
+
+def test_diversity_stands_beside_volume(tmp_path: Path) -> None:
+    rows = [f"{hours},{hours**-0.4},{3 * hours},{4 + hours % 2}" for hours in (1, 2, 4, 8, 16, 33)]
+    (tmp_path / "runs.csv").write_text("\n".join(["hours,error,num_environments,Objects", *rows]))
+    found = fit_law(read_runs(tmp_path / "runs.csv"), "power", draws=10)
+    counted = {row["column"]: row for row in json.loads(json.dumps(found.to_dict()))["diversity"]}
+    assert counted["num_environments"]["correlation"] == pytest.approx(1)
+    assert counted["Objects"]["different"] == 2
+    assert sum("Volume or diversity? 'num_environments' grew" in words for words in found.warnings) == 1
+
+
+def test_sizes_tried_once_each_are_not_tested_one_by_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    size, hours = np.exp(rng.uniform(10, 16, 40)), np.exp(rng.uniform(0, 6, 40))
+    rows = [f"{n},{d},{0.05 + 30 * n**-0.4 + 0.5 * d**-0.35}" for n, d in zip(size, hours, strict=True)]
+    (tmp_path / "runs.csv").write_text("\n".join(["params,hours,error", *rows]))
+    page = report_data(fit_law(read_runs(tmp_path / "runs.csv", needs_size=True), "additive", draws=10))
+    assert page["ossification"] == {
+        "refused": "no size has runs on both sides of a hinge (40 sizes); run each at 5 amounts or more"
+    }
 
 
 def test_damaged_fits_are_refused(record: FitRecord, tmp_path: Path) -> None:

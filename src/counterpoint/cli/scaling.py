@@ -144,8 +144,11 @@ def run_fit(arguments: FitArguments) -> Reply:
         (name, each.value, each.se, _span(each.ci95), _span(each.profile95), "yes" if each.identified else "NO")
         for name, each in found.parameters.items()
     ]
+    used = ("data", "loss", *(["size"] if found.law.uses_size else []))
+    columns = ", ".join(f"{role} {found.table.columns[role]!r}" for role in used if role in found.table.columns)
     lines = [
-        f"{arguments.runs}: law {found.law.name}, {len(runs)} points, Huber delta {found.delta:.3g}, loss "
+        f"{arguments.runs}: {columns}",
+        f"law {found.law.name}, {len(runs)} points, Huber delta {found.delta:.3g}, loss "
         f"{found.solution.objective:.6g}, {found.solution.starts_at_optimum} of {found.solution.starts} starts agree",
         "",
         table(("parameter", "value", "se", "95% interval", "95% profile", "identified"), rows),

@@ -19,6 +19,7 @@ import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, finite_json
+from counterpoint.scaling.diversity import diversity
 from counterpoint.scaling.estimate import Estimate, Parameter
 from counterpoint.scaling.forms import Float, Form
 from counterpoint.scaling.holdout import HoldOut
@@ -59,6 +60,7 @@ class FitRecord:
             "holdout": None if self.holdout is None else self.holdout.to_dict(),
             "compared": dict(self.compared),
             "residual_scale": found.residual_scale,
+            "diversity": diversity(found.table),
             "warnings": [*self.warnings],
         }
 

@@ -20,6 +20,7 @@ import numpy as np
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, finite_json
 from counterpoint.scaling.choose import rivals
+from counterpoint.scaling.diversity import diversity
 from counterpoint.scaling.estimate import Estimate, noise_delta
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forecast import FAR
@@ -38,10 +39,6 @@ REACH = 100.0
 """The fan goes to so many times the largest amount."""
 MOST_CURVES = 8
 """Sizes whose curves are drawn."""
-DIVERSITY = (
-    "hours", "episodes", "frames", "environments", "objects", "robots", "sites", "tasks", "embodiments", "operators",
-)  # fmt: skip
-"""Columns that count what data are made of."""
 
 
 def report_data(record: FitRecord) -> dict[str, Json]:
@@ -77,7 +74,7 @@ def report_data(record: FitRecord) -> dict[str, Json]:
         "curves": _curves(found),
         "fan": _fan(found, size),
         "cost": marginal(found, size, _grid(table.data, 1.0, FAR, 41)).to_dict(),
-        "diversity": _diversity(table),
+        "diversity": diversity(table),
         "warnings": [*record.warnings],
     }
 
@@ -112,6 +109,9 @@ def _ossification(table: RunTable) -> dict[str, Json]:
         found = ossification(table)
     except ConfigError as error:
         return {"refused": str(error).removeprefix(f"{table.path}: ")}
+    if not found.sizes:
+        count = len(np.unique(table.size)) if table.size is not None else 0
+        return {"refused": f"no size has runs on both sides of a hinge ({count} sizes); run each at 5 amounts or more"}
     raw = found.to_dict()
     sizes = [
         {**each.to_dict(), "null": {"data": [*each.null_data], "error": [*each.null_error]}} for each in found.sizes
@@ -157,32 +157,9 @@ def _fan(found: Estimate, size: float | None) -> dict[str, Json]:
     }
 
 
-def _diversity(table: RunTable) -> list[Json]:
-    """Return the columns that count environments, objects, ... beside the amount of data."""
-    rows: list[Json] = []
-    for name, column in table.others.items():
-        if name == table.columns.get("data") or name.lower().removeprefix("num_") not in DIVERSITY:
-            continue
-        try:
-            values = np.asarray(column, dtype=np.float64)
-        except (TypeError, ValueError):
-            continue
-        known = np.isfinite(values) & (values > 0)
-        if not known.any():
-            continue
-        varies = known.all() and np.ptp(np.log(values)) > 0
-        follows = float(np.corrcoef(np.log(values), np.log(table.data))[0, 1]) if varies else None
-        rows.append({"column": name, **_ends(values[known]), "correlation": follows})
-    return rows
-
-
 def _grid(data: Float, below: float, beyond: float, count: int) -> Float:
     return np.geomspace(data.min() / below, data.max() * beyond, count)
 
 
 def _span(values: Float) -> list[Json]:
     return [float(values.min()), float(values.max()), len(np.unique(values))]
-
-
-def _ends(values: Float) -> dict[str, Json]:
-    return {"least": float(values.min()), "most": float(values.max()), "different": len(np.unique(values))}

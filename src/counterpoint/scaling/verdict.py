@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from counterpoint.scaling.diversity import confounded
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.forms import axes
 from counterpoint.scaling.holdout import HoldOut
@@ -39,13 +40,18 @@ def shows_floor(found: Estimate) -> bool:
 
 
 def _pooled(found: Estimate) -> list[str]:
-    """Say which columns vary that the law does not know."""
+    """Say which columns vary with the data, or beside them, that the law does not know."""
     table, words = found.table, []
     sizes = table.others.get(table.columns.get("size", ""))
     if not found.law.uses_size and sizes is not None and (count := len(set(sizes.tolist()))) > 1:
         words.append(
             f"{count} values of {table.columns['size']!r} are pooled: this law knows no size. Fit a law that does, or "
             "one size at a time with --drop."
+        )
+    if grew := confounded(table):
+        words.append(
+            f"Volume or diversity? {', '.join(map(repr, grew))} grew with {table.columns['data']!r}: these runs cannot "
+            "tell which of the two lowered the error."
         )
     unique = table.others.get(table.columns.get("unique", ""))
     is_number = unique is not None and unique.dtype.kind in "fiu"
