@@ -11,8 +11,9 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
-from counterpoint.core.records import RunRecord
+from counterpoint.core.records import Json, RunRecord
 from counterpoint.scaling.intake import take_in
+from counterpoint.scaling.run_table import ALL, append_rows
 from counterpoint.scaling.table import read_runs
 
 CSV = "run_name,params,train_hours,val_error,seed,note\n" + "".join(
@@ -144,7 +145,9 @@ def test_own_records_of_training_and_of_results(tmp_path: Path) -> None:
         results.write("result", run="episodes-1", robot=robot, episodes=1, error=0.5)
     results.close()
     study = take_in([str(tmp_path / "points.jsonl")], tmp_path / "c.parquet")
-    assert (study.rows, study.columns["data"], study.columns["loss"]) == (2, "episodes", "error")
+    assert (study.rows, study.columns["data"], study.columns["loss"]) == (1, "episodes", "error")
+    (row,) = pq.read_table(tmp_path / "c.parquet").to_pylist()
+    assert (row["run"], row["robot"], row["error_arm"]) == ("episodes-1", "all", 0.5)
 
 
 def test_exports_of_weights_and_biases(tmp_path: Path) -> None:
@@ -197,3 +200,57 @@ def test_tables_in_other_encodings_are_read_or_refused(tmp_path: Path, encoding:
     else:
         take_in([str(path)], tmp_path / "runs.parquet", roles={"run": "r\u00fcn"})
         assert pq.read_table(tmp_path / "runs.parquet")["run"].to_pylist() == ["K\u00fcche"]
+
+
+def test_a_study_is_taken_from_its_run_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, shared = tmp_path / "study", {"size": 100, "amount": 2.0, "data": 2.0, "reverse_kl": 3.0}
+    rows: list[dict[str, Json]] = []
+    for run, seed in (("n100-d2-s0", 0), ("n100-d2-s1", 1)):
+        for robot, error in (("arm", 0.4), ("hand", 0.9), (ALL, 0.6)):
+            rows.append({"run": run, **shared, "seed": seed, "robot": robot, "error": error, "hours": 0.1})
+    study.mkdir()
+    for run in ("n100-d2-s0", "n100-d2-s1"):
+        append_rows(study, [row for row in rows if row["run"] == run])
+    for folder in ("runs/n100-d2-s0", "search/n100-x2"):
+        record = RunRecord(study / folder / "metrics.jsonl")
+        record.write("metric", step=1, loss=0.01)
+        record.close()
+    found = []
+    for source in (study, study / "runs.jsonl", study / "runs.csv"):
+        into = tmp_path / f"{source.name}.parquet"
+        assert main(["scale", "ingest", str(source), "--into", str(into), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["runs"] == 2
+        found.append([{**row, "provenance": ""} for row in pq.read_table(into).to_pylist()])
+    assert found[0] == found[1]
+    for row, other in zip(found[0], found[2], strict=True):
+        assert (row["loss"], row["error_arm"], row["error_hand"], row["robot"]) == (0.6, 0.4, 0.9, "all")
+        assert {name: other[name] for name in row} == row
+    curves = take_in([str(study)], tmp_path / "curves.parquet", every=True)
+    assert (curves.runs, curves.columns["loss"]) == (1, "loss")  # without the search for a learning rate
+    with (study / "runs.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "result", "time_s": 1, **rows[0], "run": "half"}) + "\n")
+    again = take_in([str(study)], tmp_path / "again.parquet")
+    assert again.runs == 2
+    assert any("not finished" in words for words in again.warnings)
+
+
+def test_charts_of_weights_and_biases_over_any_axis(tmp_path: Path) -> None:
+    columns = [f'"run {k} - val/loss{edge}"' for k in range(2) for edge in ("", "__MIN", "__MAX")]
+    lines = [",".join(['"train/tokens"', *columns])]
+    lines += [",".join([str(1000 * row), *[str(1 / row + k) for k in range(2) for _ in range(3)]]) for row in (1, 2, 4)]
+    source = write(tmp_path / "chart.csv", "\n".join(lines))
+    found = take_in([f"wandb:{source}"], tmp_path / "runs.parquet")
+    rows = pq.read_table(tmp_path / "runs.parquet").to_pylist()
+    assert [(row["run"], row["loss"], row["data"]) for row in rows] == [("run 0", 0.25, 4000), ("run 1", 1.25, 4000)]
+    assert found.columns == {"data": "train/tokens", "loss": "val/loss"}
+    assert take_in([f"wandb:{source}"], tmp_path / "all.parquet", every=True).rows == 6
+
+
+def test_runs_of_one_name_are_told_apart_by_their_id(tmp_path: Path) -> None:
+    text = "Name,ID,State,config.n_params,config.hours,summary.val/loss\nbase,a1,finished,10,1,0.5\n"
+    source = write(tmp_path / "table.csv", text + "base,b2,crashed,20,2,0.25\n")
+    found = take_in([f"wandb:{source}"], tmp_path / "runs.parquet")
+    assert found.columns == {"size": "config.n_params", "data": "config.hours", "loss": "summary.val/loss"}
+    assert any("1 runs crashed" in words and "(b2)" in words for words in found.warnings)
+    rows = pq.read_table(tmp_path / "runs.parquet").to_pylist()
+    assert [(row["run"], row["Name"], row["size"]) for row in rows] == [("a1", "base", 10), ("b2", "base", 20)]

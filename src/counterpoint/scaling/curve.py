@@ -20,8 +20,7 @@ from counterpoint.evaluate.offline import OfflineConfig
 from counterpoint.scaling.choose import fit_law
 from counterpoint.scaling.execute import Notice, run_study
 from counterpoint.scaling.fit_record import FitRecord
-from counterpoint.scaling.run_table import read_rows
-from counterpoint.scaling.single_run import ALL
+from counterpoint.scaling.run_table import ALL, read_rows
 from counterpoint.scaling.study import Study, StudyAmount, load_study, save_study
 from counterpoint.scaling.subset import open_pool
 from counterpoint.scaling.table import read_runs

@@ -149,7 +149,7 @@ def _read(source: str, asked: Mapping[str, str], *, histories: bool) -> Logged:
     if not path.exists():
         kinds = "a table (CSV, Parquet, JSON lines), run records, mlflow:..., wandb:FILE or tensorboard:LOGDIR"
         raise ConfigError(f"{source}: no such file or folder; expected {kinds}")
-    return read_own(path) if path.is_dir() or is_record(path) else read_table(path, run, step)
+    return read_own(path, histories=histories) if path.is_dir() or is_record(path) else read_table(path, run, step)
 
 
 def _renamed(logged: Logged, run: str | None, source: str) -> Logged:

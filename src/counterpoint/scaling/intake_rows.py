@@ -22,6 +22,11 @@ RUN, STEP, PROVENANCE = "run", "step", "provenance"
 ROLES = ("size", "data", "loss", "unique", "seed")
 """Columns that laws need; `--map` says which logged name is which."""
 _MAX_DEPTH = 8
+_TOLD = {
+    "size": ("params", "parameters", "num_parameters", "num_params", "n_params", "model_size"),
+    "data": ("data", "hours", "episodes", "frames", "tokens"),
+}
+"""Names that say a role within a folder too; `batch.size` does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +120,10 @@ def role_column(role: str, asked: Mapping[str, str], known: Iterable[str], where
         return asked[role]
     by_lower = {name.lower(): name for name in reversed(names)}
     found = next((by_lower[each] for each in NAMES[role] if each in by_lower), None)
-    if found is None and role in ("data", "loss"):
-        # A metric in a folder of its tool, such as val/loss, if there is only one that ends so.
-        ends = [name for name in names if name.replace(".", "/").lower().rpartition("/")[2] in NAMES[role][:4]]
+    if found is None:
+        # A metric in a folder of its tool, such as val/loss or config.n_params, if there is only one that ends so.
+        told = _TOLD.get(role, NAMES[role][:4])
+        ends = [name for name in names if name.replace(".", "/").lower().rpartition("/")[2] in told]
         found = ends[0] if len(ends) == 1 else None
     return found
 

@@ -10,6 +10,7 @@ from typing import cast
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, read_records
 from counterpoint.scaling.intake_rows import PROVENANCE, RUN, STEP, Logged, LoggedRun, Row, Scalar, flat, nearest
+from counterpoint.scaling.run_table import ALL, TABLE, wide_rows
 from counterpoint.scaling.table import NAMES, read_columns
 
 STEPS = ("step", "_step", "global_step", "iteration", "checkpoint")
@@ -107,16 +108,21 @@ def is_record(path: Path) -> bool:
     return first.startswith('{"kind"') and '"time_s"' in first
 
 
-def read_own(path: Path) -> Logged:
-    """Return what run records hold: a file, or every `metrics.jsonl` below a folder.
+def read_own(path: Path, *, histories: bool = False) -> Logged:
+    """Return what run records hold: a file, the run table of a study, or every `metrics.jsonl` below a folder.
 
-    Training records give runs with series; records of results give a row each.
+    Training records give runs with series; records of results give a row each. A study's run table has held-out
+    errors; its training curves, without the trials of learning rates, are read where `histories` is set.
 
     Raises:
         ConfigError: no record is there.
     """
     if path.is_file():
         return _record(path, path.parent.name)
+    if (path / TABLE).is_file():
+        if not histories:
+            return _record(path / TABLE, path.resolve().name)
+        path = path / "runs"
     files = sorted(path.rglob(RECORD))[:_MAX_FOLDERS]
     if not files:
         raise ConfigError(
@@ -152,13 +158,25 @@ def _record(path: Path, name: str) -> Logged:
         return Logged(runs=(LoggedRun(name=name, provenance=where, settings=settings, series=series),))
     if not results:
         return Logged(warnings=(f"{path}: a record without metrics and results; left out",))
+    if any(fields.get("robot") == ALL and "run" in fields for fields in results):
+        return _of_study(path, [cast("dict[str, Json]", fields) for fields in results if "run" in fields])
     several: list[Row] = []
     for place, fields in enumerate(results):
         own = fields.get("run", name if len(results) == 1 else f"{name}-{place + 1}")
-        part = fields.get("robot")  # a study writes a row a run and robot
+        part = fields.get("robot")
         run = str(own) if part is None else f"{own}/{part}"
         several.append({**settings, **fields, RUN: run, PROVENANCE: where})
     return Logged(rows=tuple(several))
+
+
+def _of_study(path: Path, results: list[dict[str, Json]]) -> Logged:
+    """Return one row a run of a study, which writes a line a run and robot."""
+    rows = wide_rows(results)
+    half = len({str(row["run"]) for row in results}) - len(rows)
+    return Logged(
+        rows=tuple({**cast(Row, row), RUN: str(row["run"]), PROVENANCE: str(path.resolve())} for row in rows),
+        warnings=(f"{path}: {half} runs without a line of all robots left out; they are not finished",) if half else (),
+    )
 
 
 def _run_name(root: Path, folder: Path) -> str:

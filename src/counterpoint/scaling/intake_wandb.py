@@ -1,7 +1,7 @@
 """Files that Weights & Biases exports, without its package.
 
     table of runs (CSV)       Name, State, ..., one column a setting and a summary value
-    chart (CSV)               Step, "RUN - METRIC", "RUN - METRIC__MIN", "RUN - METRIC__MAX", ...
+    chart (CSV)               Step or another axis, "RUN - METRIC", "RUN - METRIC__MIN", "RUN - METRIC__MAX", ...
     history (CSV, JSON)       _step, metrics; one file a run, or with a column of the run's name
     runs (JSON, JSON lines)   {"name", "config", "summary", "history": [...]} each
 
@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
-from counterpoint.scaling.intake_rows import Logged, LoggedRun, Scalar, flat
-from counterpoint.scaling.intake_tables import json_objects, read_table
+from counterpoint.scaling.intake_rows import RUN, Logged, LoggedRun, Scalar, flat
+from counterpoint.scaling.intake_tables import STEPS, json_objects, read_table
 from counterpoint.scaling.table import read_columns
 
 _BY_RUN = " - "
+_BROKEN = ("crashed", "failed", "killed")
 _EDGES = ("__MIN", "__MAX")
 _PARTS = ("config", "summary", "summaryMetrics", "summary_metrics", "history")
 
@@ -38,22 +40,40 @@ def read_export(path: Path, run: str | None = None, step: str | None = None) -> 
             return Logged(runs=(_history(path, objects),))
         return read_table(path, run, step)
     columns = read_columns(path)
-    if any(_BY_RUN in name for name in columns) and "step" in {name.lower() for name in columns}:
+    others = list(columns)[1:]
+    if others and all(_BY_RUN in name for name in others):
         return _chart(path, {name: cast("list[Scalar]", column.tolist()) for name, column in columns.items()})
-    return read_table(path, run, step)
+    if run is None and "Name" in columns and "ID" in columns:
+        run = "ID"  # runs may share a name, never an ID
+    found = read_table(path, run, step)
+    broken = [str(row[RUN]) for row in found.rows if str(row.get("State")) in _BROKEN]
+    words = (
+        f"{path}: {len(broken)} runs crashed, failed or were killed ({', '.join(broken[:3])}): leave them out of a fit"
+    )
+    return (
+        replace(found, warnings=(*found.warnings, f"{words} with --drop \"State != 'finished'\"")) if broken else found
+    )
 
 
 def _chart(path: Path, columns: Mapping[str, list[Scalar]]) -> Logged:
-    """Return the runs of a chart's export: a column a run and metric."""
-    steps = next(column for name, column in columns.items() if name.lower() == "step")
+    """Return the runs of a chart's export: the axis first, then a column a run and metric.
+
+    Where the axis is no step (tokens, hours), steps are rows, and the axis is a metric of every run.
+    """
+    axis, *names = columns
+    is_step = axis.lower() in STEPS
     series: dict[str, dict[str, dict[int, float]]] = {}
-    for name, column in columns.items():
-        run, sign, metric = name.rpartition(_BY_RUN)
-        if not sign or metric.endswith(_EDGES):
+    for name in names:
+        run, _, metric = name.rpartition(_BY_RUN)
+        if metric.endswith(_EDGES) or metric == axis:
             continue
-        for step, value in zip(steps, column, strict=True):
-            if isinstance(step, int | float) and isinstance(value, int | float) and value == value:
-                series.setdefault(run, {}).setdefault(metric, {})[int(step)] = float(value)
+        for row, (at, value) in enumerate(zip(columns[axis], columns[name], strict=True)):
+            if isinstance(at, int | float) and isinstance(value, int | float) and value == value:
+                own = series.setdefault(run, {})
+                step = int(at) if is_step else row
+                own.setdefault(metric, {})[step] = float(value)
+                if not is_step:
+                    own.setdefault(axis, {})[step] = float(at)
     where = str(path.resolve())
     return Logged(runs=tuple(LoggedRun(name=run, provenance=where, series=found) for run, found in series.items()))
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from counterpoint.core.records import Json
-from counterpoint.scaling.single_run import ALL, RunTask, finished_rows
+from counterpoint.scaling.run_table import ALL
+from counterpoint.scaling.single_run import RunTask, finished_rows
 from counterpoint.scaling.study import Study
 
 

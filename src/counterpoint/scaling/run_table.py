@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterpoint.core.records import Json, RunRecord, read_records
-from counterpoint.scaling.single_run import ALL
 
+TABLE = "runs.jsonl"
+ALL = "all"
+"""Name, in place of a robot's, of the rows of all robots together."""
 OF_ROBOT = ("error", "reverse_kl", "hours")
 """Columns that are repeated for each robot."""
 
 
 def read_rows(folder: Path) -> list[dict[str, Json]]:
     """Return the lines of the run table, without the record's own fields; none where there is no table yet."""
-    path = folder / "runs.jsonl"
+    path = folder / TABLE
     if not path.is_file():
         return []
     return [
@@ -37,7 +39,7 @@ def append_rows(folder: Path, rows: Sequence[dict[str, Json]]) -> None:
     """Append a run's lines, that of all robots last, and write `runs.csv` anew."""
     kept = read_rows(folder)
     half_written = {str(row["run"]) for row in kept} - complete_runs(kept)
-    record = RunRecord(folder / "runs.jsonl")
+    record = RunRecord(folder / TABLE)
     try:
         done = {(str(row["run"]), str(row["robot"])) for row in kept if str(row["run"]) in half_written}
         for row in sorted(rows, key=lambda row: (row["robot"] == ALL, str(row["robot"]))):
@@ -50,17 +52,24 @@ def append_rows(folder: Path, rows: Sequence[dict[str, Json]]) -> None:
 
 def write_csv(path: Path, rows: Sequence[dict[str, Json]]) -> None:
     """Write one row a run; columns that no run has a value for are left out."""
-    wide = {str(row["run"]): dict(row) for row in rows if row["robot"] == ALL}
-    for row in rows:
-        if row["robot"] != ALL and str(row["run"]) in wide:
-            wide[str(row["run"])] |= {f"{name}_{row['robot']}": row[name] for name in OF_ROBOT}
-    columns = {name: None for row in wide.values() for name, value in row.items() if value is not None}
+    wide = sorted(wide_rows(rows), key=_place)
+    columns = {name: None for row in wide for name, value in row.items() if value is not None}
     part = path.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns), extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(wide[run] for run in sorted(wide, key=lambda run: _place(wide[run])))
+        writer.writerows(wide)
     part.replace(path)
+
+
+def wide_rows(rows: Sequence[dict[str, Json]]) -> list[dict[str, Json]]:
+    """Return one row a complete run: that of all robots together, with `error_<robot>` and the like beside it."""
+    wide = {str(row["run"]): dict(row) for row in rows if row["robot"] == ALL}
+    for row in rows:
+        if row["robot"] != ALL and str(row["run"]) in wide:
+            own = {f"{name}_{row['robot']}": row[name] for name in OF_ROBOT if name in row}
+            wide[str(row["run"])] |= own
+    return list(wide.values())
 
 
 def _place(row: dict[str, Json]) -> tuple[float, float, float]:

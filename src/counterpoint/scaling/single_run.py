@@ -22,6 +22,7 @@ from counterpoint.core.records import Json
 from counterpoint.evaluate.offline import OfflineConfig, OfflineResult, evaluate_robot, gather_decisions
 from counterpoint.policy.checkpoint import list_checkpoints
 from counterpoint.policy.model_policy import ModelPolicy
+from counterpoint.scaling.run_table import ALL
 from counterpoint.scaling.study import Study, load_study, write_whole
 from counterpoint.scaling.subset import ChosenSource, Pool, References, check_pool, chosen_sources, open_pool, take
 from counterpoint.train.config import TrainConfig
@@ -30,8 +31,6 @@ from counterpoint.train.episodes import open_batches, open_data
 from counterpoint.train.explain import run_cost
 from counterpoint.train.trainer import TrainResult, train
 
-ALL = "all"
-"""Stands for all robots together."""
 DIVERSITY = {"environments": "environment", "sites": "site", "tasks": "task", "instructions": "instruction"}
 """Columns of the run table that count different values of a store's column."""
 
