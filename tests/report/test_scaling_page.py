@@ -73,9 +73,25 @@ def test_a_floor_that_is_shown_is_named_with_its_interval(tmp_path: Path) -> Non
     assert re.search(r"above a floor of 0\.\d+ \[0\.\d+, 0\.\d+\] by \d+% \[\d+, \d+\]", headline(page))
 
 
+def test_a_doubling_is_that_of_the_whole_error_where_size_counts_too(tmp_path: Path) -> None:
+    page = page_of(write_grid(tmp_path / "runs.csv"), "additive")
+    found = re.search(
+        r"500 to 1,000 hours, cut the error of the largest model by (\S+)% \[(\S+), (\S+)\]", headline(page)
+    )
+    assert found is not None
+    share, low, high = map(float, found.groups())
+    before, after = (0.05 + 30 * 1e7**-0.4 + 0.5 * hours**-0.35 for hours in (500, 1000))
+    assert low <= 100 * (1 - after / before) <= high
+    assert share < 10  # not the 22% of the part that data remove
+    assert "towards a floor of 0.0" in headline(page)
+
+
 def test_runs_without_a_law_get_a_refusal(tmp_path: Path) -> None:
     page = page_of(write_amounts(tmp_path / "runs.csv", alpha=0.0, noise=0.03), "power")
-    assert headline(page).startswith("No law")
+    assert headline(page).startswith("No law: twice the data, 200 to 400 hours, cut the error by ")
+    assert "The runs carry no forecast" in page
+    assert "the better buy" not in page
+    assert "why not" not in page
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def fan_figure(data: Row) -> Picture:
         axes.text(middle, 0.97, "a guess", transform=axes.get_xaxis_transform(), **beside, ha="center")
         axes.text(amounts.max() * 1.08, 0.97, "not tried", transform=axes.get_xaxis_transform(), **beside)
         axes.set(xlabel=f"data ({data_name(data)})", ylabel=loss_name(data))
-        plain_log(axes.xaxis, float(at[0]), float(at[-1]))
+        plain_log(axes.xaxis, float(at[0]) / 1.1, float(at[-1]))
         plain_log(axes.yaxis, low, high)
         _legend(axes)
         svg = to_svg(figure, "Forecast of the error with more data, with 80 and 95 percent intervals")
@@ -177,9 +177,8 @@ def cost_figure(data: Row, prices: tuple[float, float]) -> Picture | None:
         svg=svg,
         title="What a percent costs",
         meaning=f"At {prices[0]:g} for {each} (the training on it included) and {prices[1]:g} for an hour of the "
-        "training "
-        "device; bands are 95%. The dotted line is the largest amount that was tried; the lower curve is the better "
-        "buy.",
+        "training device; bands are 95%. The dotted line is the largest amount that was tried"
+        + ("." if by_size is None else "; the lower curve is the better buy."),
     )
 
 

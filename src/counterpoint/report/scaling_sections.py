@@ -18,6 +18,7 @@ from counterpoint.report.scaling_words import (
     data_name,
     largest,
     meanings,
+    refuses_forecast,
     short,
     signed,
     threshold_words,
@@ -26,6 +27,8 @@ from counterpoint.report.scaling_words import (
 from counterpoint.report.sections import Section, Table
 from counterpoint.report.style import Picture
 
+LEAST_BIAS = 0.0005
+"""Shares below this are printed as 0.0% and have no side."""
 BETTER = 1.1
 """A law is called better where the other's held-out error is larger by this factor."""
 
@@ -51,11 +54,12 @@ def _check(data: Row) -> Section:
     if not held:
         words = "The law was not checked: too few runs would be left without the largest. Take no forecast from it."
         return Section(anchor="check", title=title, words=(words,))
+    bias = number(held, "bias")
+    side = "" if abs(bias) < LEAST_BIAS else f" (too {'pessimistic' if bias > 0 else 'optimistic'})"
     words = (
         f"Fitted without {largest(held, 'most expensive')} ({text(held, 'rule')}), the law misses "
         "these by "
-        f"{100 * number(held, 'mare'):.1f}% on average, with a bias of {signed(number(held, 'bias'))} "
-        f"({'too pessimistic' if number(held, 'bias') > 0 else 'too optimistic'}); "
+        f"{100 * number(held, 'mare'):.1f}% on average, with a bias of {signed(bias)}{side}; "
         f"{100 * number(held, 'coverage'):.0f}% of them lie inside their 95% intervals."
     )
     columns = [numbers(held, key) for key in ("data", "predicted", "low", "high", "observed")]
@@ -128,9 +132,11 @@ def _rivals(data: Row) -> Section:
         for each in laws
         if not part(each, "holdout")
     ]
+    header = ("law", "parameters", "held-out error", "bias", "inside 95%", "why not")
+    told = len(header) - all(not row[-1] for row in body)  # no empty column
     table = Table(
-        header=("law", "parameters", "held-out error", "bias", "inside 95%", "why not"),
-        body=tuple(body),
+        header=header[:told],
+        body=tuple(row[:told] for row in body),
         note="Every law that the columns allow, fitted without the same largest runs and scored on them. A close fit "
         "of the runs themselves says little; a simpler law that predicts as well is the better one.",
     )
@@ -234,10 +240,11 @@ def _forecast(data: Row, prices: tuple[float, float]) -> Section:
     )
     commands = ("counterpoint scale forecast FIT --error 0.8x     # what a wanted error needs",)
     words, cost = _cost(data, prices)
+    refused = "The runs carry no forecast: what follows only shows where the fitted curve goes."
     return Section(
         anchor="forecast",
         title="What more data would do, and what it costs",
-        words=(words,),
+        words=((refused, words) if refuses_forecast(data) else (words,)),
         pictures=_drawn(fan_figure(data), cost),
         tables=(table,),
         commands=commands,

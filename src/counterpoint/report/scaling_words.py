@@ -21,6 +21,7 @@ FORMULAS = {
 MEANINGS = {
     "E": "E: the floor, an error that neither data nor size removes.",
     "D_c": "D_c (and A): the amount of data at which the error above the floor would be 1.",
+    "B": "A, B: how large the parts of size and of data are.",
     "alpha": "alpha: the exponent of the size.",
     "beta": "beta: the exponent of the data.",
     "gamma": "gamma: how the two terms blend; 1 adds them.",
@@ -35,8 +36,8 @@ def verdict(data: Row) -> str:
     """Return what the runs support, in one sentence with its interval; or what they do not."""
     held, law = part(data, "holdout"), text(part(data, "fit"), "law")
     exponent = data_exponent(data)
-    if exponent is not None and not exponent[1] > LEAST_EXPONENT:
-        return f"No law: twice the data cut the error by {_percents(exponent)}; these runs do not show that data help."
+    if shows_no_law(data):
+        return f"No law: {_doubling(data)}; these runs do not show that data help."
     claim = _claim(data, law, exponent)
     if held and number(held, "mare") > MISSED:
         return (
@@ -52,6 +53,19 @@ def verdict(data: Row) -> str:
     return f"{claim[0].upper()}{claim[1:]}{checked}."
 
 
+def shows_no_law(data: Row) -> bool:
+    """Whether the exponent of the data, or what the whole error falls by, may be nothing."""
+    exponent = data_exponent(data)
+    flat = any(words.startswith("No law: the whole error") for words in warnings(data))
+    return flat or (exponent is not None and not exponent[1] > LEAST_EXPONENT)
+
+
+def refuses_forecast(data: Row) -> bool:
+    """Whether the runs carry no forecast: no law, or one that missed the largest runs."""
+    held = part(data, "holdout")
+    return shows_no_law(data) or (bool(held) and number(held, "mare") > MISSED)
+
+
 def meanings(law: str, params: Row) -> str:
     """Return what the parameters of a law are, in words."""
     own = {**MEANINGS, "alpha": "alpha: the exponent of the data."} if "beta" not in params else MEANINGS
@@ -64,19 +78,30 @@ def _claim(data: Row, law: str, exponent: tuple[float, float, float] | None) -> 
     unit, spread = data_name(data), numbers(part(data, "range"), "data")
     between = f"from {short(spread[0])} to {short(spread[1])} {unit}"
     floor = part(part(part(data, "fit"), "params"), "E")
-    if exponent is not None and data.get("shows_floor") is True:
+    above = ""
+    if data.get("shows_floor") is True:
         low, high = numbers(floor, "ci95")
-        above = f"{number(floor, 'value'):.3g} [{low:.3g}, {high:.3g}]"
-        return f"twice the data cut the error above a floor of {above} by {_percents(exponent)}, {between}"
+        above = f"a floor of {number(floor, 'value'):.3g} [{low:.3g}, {high:.3g}]"
+    if exponent is not None and above and not numbers(part(data, "range"), "size"):
+        return f"twice the data cut the error above {above} by {_percents(exponent)}, {between}"
     if exponent is not None and law == "power":
         return f"twice the data cut the error by {_percents(exponent)}, {between}, where no floor is assumed"
+    unknown = "; whether there is a floor, these runs do not say" if floor else ""
+    return _doubling(data) + (f", towards {above}" if above else unknown)
+
+
+def _doubling(data: Row) -> str:
+    """Return what the last doubling of the data did to the whole error, by the law: of the largest model."""
     gain = part(data, "doubling")
     low, high = numbers(gain, "ci95")
     at = "" if gain.get("size") is None else " of the largest model"
-    span = f"{100 * number(gain, 'value'):.0f}% [{100 * low:.0f}, {100 * high:.0f}]"
-    unknown = "; whether there is a floor, these runs do not say" if floor else ""
+    span = f"{_percent(number(gain, 'value'))}% [{_percent(low)}, {_percent(high)}]"
     last = number(gain, "at")
-    return f"twice the data, {short(last / 2)} to {short(last)} {unit}, cut the error{at} by {span}{unknown}"
+    return f"twice the data, {short(last / 2)} to {short(last)} {data_name(data)}, cut the error{at} by {span}"
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share, 2):.2g}" if math.isfinite(share) else "-"
 
 
 def data_exponent(data: Row) -> tuple[float, float, float] | None:
@@ -118,7 +143,10 @@ def cards(data: Row) -> list[Card]:
     if exponent is not None:
         sound = exponent[1] > LEAST_EXPONENT
         label = f"exponent of the data (95% {exponent[1]:.2f} to {exponent[2]:.2f})"
-        above = ", of the error above the floor" if part(part(part(data, "fit"), "params"), "E") else ""
+        has_floor = bool(part(part(part(data, "fit"), "params"), "E"))
+        above = ", of the error above the floor" if has_floor else ""
+        if numbers(part(data, "range"), "size"):
+            above = ", of the part of the error that data remove"
         found.append(Card(value=f"{exponent[0]:.2f}", label=label + above, mark="good" if sound else "bad"))
     floor = part(part(part(data, "fit"), "params"), "E")
     if floor:
