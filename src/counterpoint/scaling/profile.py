@@ -1,8 +1,9 @@
 """Profile intervals: how far a parameter can go while the others make up for it.
 
 For each value of one parameter all others are fitted again; the interval is where twice the rise of the
-Huber loss, over the loss's own scale, stays below the 95% quantile of chi-squared with one degree of freedom.
-The scale is E[psi^2] / E[psi'], the ratio by which a robust loss stretches likelihood ratios.
+Huber loss, over the loss's own scale, stays below the square of Student's t at 97.5% (for many points, chi-squared
+with one degree of freedom). The scale is E[psi^2] / E[psi'], the ratio by which a robust loss stretches likelihood
+ratios, with n - p for n: with few points both count.
 
 A parameter whose profile does not rise on one side is not identified by the points.
 """
@@ -14,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import t as student
 
 from counterpoint.scaling.bootstrap import floored
 from counterpoint.scaling.forms import Axes, Float, Form, Value
 from counterpoint.scaling.solve import descend
 
-CHI2_95 = 3.841458820694124
 _DOUBLINGS = 14
 _NO_FLOOR = 7.0
 """A floor by so much (of ln L) below the least error cannot be told from none."""
@@ -55,14 +56,16 @@ def profile(law: Form, vector: Float, name: str, x: Axes, log_errors: Float, del
     residual = shaped.log_error(value, x)[0] - log_errors
     psi = np.clip(residual, -delta, delta)
     inside = float((np.abs(residual) < delta).mean())
-    scale = max(float((psi**2).mean()) / max(inside, 1.0 / len(residual)), _EXACT)
+    freedom = max(len(residual) - len(vector), 1)
+    scale = max(float((psi**2).sum()) / freedom / max(inside, 1.0 / len(residual)), _EXACT)
+    threshold = float(student.ppf(0.975, freedom)) ** 2
     limits = shaped.bounds(log_errors)[entry]
 
     def rises(at: float, start: Float) -> tuple[bool, Float]:
         near = [start] if name == "E" else floored(shaped, start, log_errors)  # a floor of 0 has no slope to leave by
         tries = [descend(shaped, each, x, log_errors, delta, widths=(), fixed={entry: at}) for each in near]
         found, loss = min(tries, key=lambda each: each[1])
-        return 2 * (loss - best) / scale > CHI2_95, found
+        return 2 * (loss - best) / scale > threshold, found
 
     width = max(width, 1e-6)
     if name == "E" and value[entry] < limits[1] - _NO_FLOOR:  # far down ln E nothing changes: look from where it does
