@@ -128,6 +128,23 @@ def test_too_few_runs_and_unknown_laws(tmp_path: Path) -> None:
         read_runs(tmp_path / "nothing.csv")
 
 
+def test_delta_is_that_of_the_seeds_and_a_run_gone_wrong_does_not_widen_it(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.02, (12, 3))
+    amounts = np.geomspace(1, 100, 12)
+
+    def auto(off: float) -> float:
+        shifted = noise.copy()
+        shifted[4, 1] += off
+        rows = [f"{d},{d**-0.4 * np.exp(e)}" for d, each in zip(amounts, shifted, strict=True) for e in each]
+        return estimate(
+            read_runs(write(tmp_path / "runs.csv", "\n".join(["hours,error", *rows]))), "power", draws=0
+        ).delta
+
+    pooled = 1.35 * float(noise.var(axis=1, ddof=1).mean() ** 0.5)
+    assert auto(0.0) == pytest.approx(pooled)
+    assert auto(2.0) < 1.5 * pooled
+
+
 def test_conditions_choose_rows(tmp_path: Path) -> None:
     table = read_runs(write(tmp_path / "runs.csv", GOOD), needs_size=True, drop="size == 4 and not seed == 0")
     assert len(table) == 20

@@ -31,6 +31,8 @@ _NEW_RUNS = 20
 """New runs that are drawn for each redrawn law."""
 _ENOUGH = 6
 """Runs beside the first of their place from which on the median of deviations is steady enough."""
+_GONE_WRONG = 1.6
+"""Pooled over median deviation from which on some runs are taken to have gone wrong; normal noise has about 1."""
 COMPARABLE_DELTA = 1e-3
 """Of Hoffmann et al.: nearly absolute deviations of ln L."""
 
@@ -189,7 +191,8 @@ def check_enough(table: RunTable, law: Form) -> None:
 def noise_delta(table: RunTable, law: Form, x: Axes) -> float:
     """Return 1.35 sigma of ln L: between runs at equal size and amount, else about a least-squares fit.
 
-    Sigma comes from the median deviation where there are enough, so that a run gone wrong does not widen it.
+    Sigma is the pooled standard deviation within places; where there are enough runs and that is far above what the
+    median deviation says, it is the latter, so that a run gone wrong does not widen it.
     """
     places = np.stack([x.log_size, x.log_data, x.log_unique], axis=1)
     _, cell = np.unique(places.round(9), axis=0, return_inverse=True)
@@ -199,8 +202,9 @@ def noise_delta(table: RunTable, law: Form, x: Axes) -> float:
         means = np.bincount(cell.ravel(), table.log_loss) / counts
         apart = np.abs(table.log_loss - means[cell.ravel()])[counts[cell.ravel()] > 1]
         spread = float(((apart**2).sum() / extra) ** 0.5)
-        if extra >= _ENOUGH:
-            spread = min(spread, 1.4826 * float(np.median(apart)) * (len(apart) / extra) ** 0.5)
+        robust = 1.4826 * float(np.median(apart)) * (len(apart) / extra) ** 0.5
+        if extra >= _ENOUGH and spread > _GONE_WRONG * robust > 0:
+            spread = robust
         return max(1.35 * spread, COMPARABLE_DELTA)
     found = solve(law, x, table.log_loss, 1e3)
     residual = law.log_error(found.vector, x)[0] - table.log_loss
