@@ -115,7 +115,7 @@ def test_either_law_ranks_mixtures(tmp_path: Path, law: MixLaw) -> None:
     assert np.log(errors(found[None])).mean() < np.log(errors(best[None])).mean() + 0.08
 
 
-def shares(rows: Sequence[tuple[float, ...]], header: str = "share_a,share_b,share_c,error") -> str:
+def shares(rows: Sequence[tuple[object, ...]], header: str = "share_a,share_b,share_c,error") -> str:
     return "\n".join([header, *(",".join(map(str, row)) for row in rows)])
 
 
@@ -137,6 +137,14 @@ GRID = [(a, b, 1 - a - b, math.exp(-a) + 0.2 * b) for a in (0.1, 0.3, 0.5) for b
         (shares(GRID, "share_a,share_b,share_c,seed"), "no columns of errors"),
         (shares([(2 * a, b, c, e) for a, b, c, e in GRID], "a,b,c,error"), "two or more sources"),
         (shares(GRID, "share_a,hours_b,share_c,error"), "are mixed"),
+        (shares(GRID, "hours_a,hours_b,minutes_c,error"), r"'minutes_c' \(minutes\): sources are counted in hours"),
+        (shares([(a, b, c, 0.5) for a, b, c, _ in GRID]), "the same in every row"),
+        (
+            shares(
+                [("x" if k < 2 else k, *row) for k, row in enumerate(GRID)], "mixture,share_a,share_b,share_c,error"
+            ),
+            "row 2: mixture 'x' has other shares",
+        ),
     ],
 )
 def test_mixtures_that_cannot_carry_a_law(tmp_path: Path, text: str, words: str) -> None:
@@ -241,3 +249,9 @@ def test_data_sets_that_are_no_blends_are_sent_to_transfer(tmp_path: Path) -> No
     (tmp_path / "m.csv").write_text("dataset,task_set,next_action_mse,reverse_kl\na,pick,1,1\nb,pick,2,1\n")
     with pytest.raises(ConfigError, match="scale transfer"):
         read_mixtures(tmp_path / "m.csv")
+
+
+def test_amounts_beside_hours_are_no_sources(tmp_path: Path) -> None:
+    rows = [(10 * a, 10 * b, 10 * c, 60 * a, k, e) for k, (a, b, c, e) in enumerate(GRID)]
+    (tmp_path / "m.csv").write_text(shares(rows, "hours_a,hours_b,hours_c,episodes_a,train_minutes,error"))
+    assert read_mixtures(tmp_path / "m.csv").sources == ("a", "b", "c")

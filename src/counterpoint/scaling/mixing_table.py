@@ -37,6 +37,7 @@ _SOURCE = re.compile(rf"^(?:{_AMOUNT}[_. /:-]+(.+)|(.+?)[_. /:(\[-]+{_AMOUNT}[)\
 _LETTER = re.compile(r"^([wpr])[_. /:-]+(.+)$", re.IGNORECASE)
 """Shares by one letter (`r_sim`): taken only where they sum to 1."""
 _NAMES = ("mixture", "mix", "name", "run", "run_id", "run_name", "dataset", "data_set", "mixture_id")
+_OTHER_UNITS = ("seconds", "minutes", "days", "episodes", "frames", "tokens")
 _NO_SOURCE = ("total", "gpu", "train", "wall", "name", "id")
 _ROUND = 0.02
 """How far shares of a row may sum away from 1."""
@@ -112,6 +113,9 @@ def read_mixtures(
             )
         names, amounts, values, tasks = _by_task(path, names, columns[at].astype(str), amounts, values[:, 0])
     shares, hours = _shares(path, list(chosen.values()), amounts)
+    _check_names(path, names, shares)
+    if still := [task for task, column in zip(tasks, values.T, strict=True) if np.ptp(np.log(column)) == 0]:
+        raise ConfigError(f"{path}: the error {', '.join(still)} is the same in every row; leave it out with --errors")
     return Mixtures(
         path=str(path), sources=tuple(chosen), tasks=tasks, names=names, shares=shares, hours=hours,
         log_errors=np.log(values), warnings=(() if errors else tuple(guessed_errors(measured))),
@@ -131,6 +135,8 @@ def _sources(path: Path, columns: Mapping[str, Column], asked: Sequence[str]) ->
         elif asked:
             found[name] = name
     found = {each: name for each, name in found.items() if asked or each.lower() not in _NO_SOURCE}
+    if not asked:
+        _check_units(path, columns, found)
     if len(found) < 2 and not asked:
         found = _shares_by_sum(columns)
     if len(found) < 2:
@@ -140,6 +146,35 @@ def _sources(path: Path, columns: Mapping[str, Column], asked: Sequence[str]) ->
             "data set and no blend, compare them with 'counterpoint scale transfer'"
         )
     return found
+
+
+def _check_units(path: Path, columns: Mapping[str, Column], found: Mapping[str, str]) -> None:
+    """Raise ConfigError where sources are counted in anything but hours or shares."""
+    counted = {plain(each) for each in (*found, *_NO_SOURCE)}
+    others = {}
+    for name in columns:
+        words = plain(name).split("_")
+        source = "_".join(word for word in words if unit_of(word) is None)
+        if (unit := unit_of(name)) in _OTHER_UNITS and source and not counted & {source, *words}:
+            others[name] = unit
+    if others:
+        said = ", ".join(f"{name!r} ({unit})" for name, unit in others.items())
+        raise ConfigError(
+            f"{path}: {said}: sources are counted in hours (hours_real) or shares (share_real), all in one of them; "
+            "convert these, or name the sources with --sources"
+        )
+
+
+def _check_names(path: Path, names: NDArray[np.str_], shares: Float) -> None:
+    """Raise ConfigError where rows of one name are different mixtures."""
+    first = np.unique(names, return_index=True, return_inverse=True)
+    apart = np.abs(shares - shares[first[1]][first[2].ravel()]).max(axis=1) > _ROUND
+    if apart.any():
+        row = int(np.flatnonzero(apart)[0])
+        raise ConfigError(
+            f"{path}: row {row + 1}: mixture {str(names[row])!r} has other shares than in an earlier row; give every "
+            "mixture a name of its own (rows of one name are seeds)"
+        )
 
 
 def _shares_by_sum(columns: Mapping[str, Column]) -> dict[str, str]:
