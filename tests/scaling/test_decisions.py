@@ -98,6 +98,8 @@ def test_no_number_below_the_floor(record: FitRecord) -> None:
     found = forecast(record, "0.02")
     assert found.data is None
     assert "lower bound of the floor" in found.refused
+    with pytest.raises(ConfigError, match="--at-size"):
+        forecast(record, "0.12", size=-1.0)
     far = forecast(record, "0.12", size=1e7)
     assert any("times the largest amount" in words for words in far.warnings) or far.refused
 
@@ -108,6 +110,31 @@ def test_a_forecast_of_a_law_that_does_not_fall_is_refused(tmp_path: Path) -> No
     found = forecast(fit_law(read_runs(tmp_path / "runs.csv"), "power", draws=10), "0.8x")
     assert found.data is None
     assert "more data do not lower the error" in found.refused
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_checkpoints_of_few_runs_give_no_narrow_intervals(tmp_path: Path, runs: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        f"r{run},{d},{d**-0.4 * math.exp(rng.normal(0.05 * run, 0.01))}"
+        for run in range(runs)
+        for d in np.geomspace(1, 1000, 12)
+    ]
+    (tmp_path / "runs.csv").write_text("\n".join(["run,hours,error", *rows]))
+    words = ["scale", "fit", str(tmp_path / "runs.csv"), "--law", "power", "--bootstrap", "40", "--workers", "1"]
+    assert main([*words, "--out", str(tmp_path / "fit")]) == 0  # the page takes intervals that are not there
+    record = load_fit(tmp_path / "fit")
+    alpha, found = record.estimate.parameters["alpha"], forecast(record, "0.7x")
+    assert found.data is not None
+    assert found.data80 is not None
+    assert found.data95 is not None
+    if runs == 1:
+        assert np.isnan([alpha.se, *alpha.ci95, *found.data80]).all()
+        assert any("checkpoints of 1 run" in warning for warning in record.warnings)
+        assert any("No interval of alpha" in warning for warning in record.warnings)
+    else:
+        narrow, wide = (math.log(high / low) for low, high in (found.data80, found.data95))
+        assert wide / narrow == pytest.approx(12.706 / 3.078, rel=1e-3)  # t with one degree of freedom
 
 
 def test_far_forecasts_without_a_floor_say_what_their_interval_takes_for_true(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
-from counterpoint.scaling.bootstrap import expanded
+from counterpoint.scaling.bootstrap import ends
 from counterpoint.scaling.cost import FLOPS_A_TOKEN, Prices, flops_per_unit, gpu_hours_per_unit
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
@@ -102,11 +102,11 @@ def allocate(
     near = sizes[errors <= NEAR * errors[best]]
     return Allocation(
         size=size,
-        size95=_span(found, sizes[places]),
+        size95=_span(found, sizes[places], size),
         data=amount,
-        data95=_span(found, data[places]),
+        data95=_span(found, data[places], amount),
         error=float(errors[best]),
-        error95=_span(found, np.exp(drawn.min(axis=1))),
+        error95=_span(found, np.exp(drawn.min(axis=1)), float(errors[best])),
         near_sizes=(float(near.min()), float(near.max())),
         warnings=(*record.warnings, *assumed, *_warnings(best, sizes, data, found.table.size, found.table.data)),
     )
@@ -150,6 +150,8 @@ def _lowest(x: Float, y: Float, at: int) -> float:
     return float(x[at] + (x[at + 1] - x[at]) * 0.5 * (before - after) / bend) if bend > 0 else float(x[at])
 
 
-def _span(found: Estimate, values: Float) -> tuple[float, float]:
-    low, high = np.quantile(values, expanded(0.95, len(np.unique(found.table.run)), len(found.vector)))
+def _span(found: Estimate, drawn: Float, value: float) -> tuple[float, float]:
+    """Return the 95% interval of a positive quantity."""
+    runs = len(np.unique(found.table.run))
+    low, high = np.exp(ends(np.log(drawn), np.asarray(math.log(value)), 0.95, runs, len(found.vector)))
     return float(low), float(high)

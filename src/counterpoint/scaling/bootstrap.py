@@ -84,17 +84,24 @@ def bootstrap(
 def interval(values: Sequence[float] | Float, value: float, num_runs: int, num_parameters: int) -> tuple[float, float]:
     """Return a parameter's 95% interval from its redrawn values.
 
-    Expanded percentiles; with FEW_RUNS runs or fewer, t about `value`. NaN where there are no draws.
+    Expanded percentiles; with FEW_RUNS runs or fewer, t about `value`. NaN where there are no draws, or one run.
     """
     array = np.asarray(values, dtype=np.float64)
-    array = array[np.isfinite(array)]
-    if len(array) < 2:
-        return float("nan"), float("nan")
+    low, high = ends(array[np.isfinite(array)], np.asarray(value), 0.95, num_runs, num_parameters)
+    return float(low), float(high)
+
+
+def ends(drawn: Float, value: Float, level: float, num_runs: int, num_parameters: int) -> Float:
+    """Return the interval of that level of quantities, [2, quantities], from redrawn ones, [draws, quantities].
+
+    As `interval`; `value`, [quantities], is what all runs say.
+    """
+    if len(drawn) < 2 or num_runs < 2:
+        return np.full((2, *value.shape), np.nan)
     if num_runs > FEW_RUNS:
-        low, high = np.quantile(array, expanded(0.95, num_runs, num_parameters))
-        return float(low), float(high)
-    half = float(student.ppf(0.975, max(num_runs - num_parameters, 1)) * array.std(ddof=1))
-    return value - half, value + half
+        return np.asarray(np.quantile(drawn, expanded(level, num_runs, num_parameters), axis=0))
+    half = student.ppf((1 + level) / 2, max(num_runs - num_parameters, 1)) * drawn.std(axis=0, ddof=1)
+    return np.stack([value - half, value + half])
 
 
 def expanded(level: float, num_runs: int, num_parameters: int) -> tuple[float, float]:

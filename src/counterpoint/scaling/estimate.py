@@ -18,7 +18,7 @@ import numpy as np
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import generator
-from counterpoint.scaling.bootstrap import bootstrap, expanded, interval
+from counterpoint.scaling.bootstrap import bootstrap, ends, interval
 from counterpoint.scaling.forms import Axes, Float, Form, axes
 from counterpoint.scaling.known import form
 from counterpoint.scaling.profile import Profile, is_scale, profile
@@ -100,9 +100,9 @@ class Estimate:
         x = axes(data, size, unique, self.reference)
         found = np.stack([self.law.log_error(vector, x)[0] for vector in self.draws])
         num_runs, num_parameters = len(np.unique(self.table.run)), len(self.vector)
-        if not run:
-            return np.asarray(np.exp(np.quantile(found, expanded(level, num_runs, num_parameters), axis=0)))
         centre = self.law.log_error(self.vector, x)[0]
+        if not run:
+            return np.asarray(np.exp(ends(found, centre, level, num_runs, num_parameters)))
         freedom = max(num_runs - num_parameters, 1)
         wide = centre + (found - centre) * (num_runs / freedom) ** 0.5
         shape = (_NEW_RUNS, *found.shape)
@@ -230,7 +230,7 @@ def _parameters(
         finite = values[np.isfinite(values)]
         logs = np.log(finite[finite > 0])
         with np.errstate(over="ignore"):  # a scale of an exponent near 0 has no finite error
-            se = float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
+            se = float(finite.std(ddof=1)) if len(finite) > 1 and num_runs > 1 else float("nan")
         step = float(logs.std()) if is_scale(name) and len(logs) > 1 else se
         bounds = Profile(low=float("nan"), high=float("nan"), identified=True)
         if with_profiles and np.isfinite(point[name]):

@@ -13,7 +13,7 @@ import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
-from counterpoint.scaling.bootstrap import expanded
+from counterpoint.scaling.bootstrap import FEW_RUNS, ends, expanded
 from counterpoint.scaling.cost import Prices, gpu_hours_per_unit
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
@@ -97,11 +97,15 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
         prices: of data and training.
 
     Raises:
-        ConfigError: the target cannot be read.
+        ConfigError: the target cannot be read, or a size is asked for of a law without.
     """
     found, table, cost = record.estimate, record.estimate.table, prices or Prices()
     if size is not None and not (size > 0 and math.isfinite(size)):
         raise ConfigError(f"--at-size: expected a positive number of parameters, got {size}")
+    if size is not None and not found.law.uses_size:
+        raise ConfigError(
+            f"--at-size: law {found.law.name!r} knows no size; fit additive, kaplan or joint, or leave it out"
+        )
     at = None if not found.law.uses_size or table.size is None else size or float(table.size.max())
     fresh = table.data if found.law.name != "repetition" or table.unique is None else table.unique
     most = float(fresh.max())  # a forecast is about data that are not repeated
@@ -119,8 +123,8 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
         data_now=most,
         error_now=now,
         data=given,
-        data80=None if refused else _span(found, drawn, 0.8),
-        data95=None if refused else _span(found, drawn, 0.95),
+        data80=None if refused else _span(found, drawn, needed, 0.8),
+        data95=None if refused else _span(found, drawn, needed, 0.95),
         reachable=float(np.isfinite(drawn).mean()),
         extrapolation=None if refused else needed / most,
         new_hours_cost=None if refused else max(needed - most, 0.0) * cost.hour,
@@ -154,13 +158,21 @@ def _refusal(found: Estimate, target: float, needed: float, size: float | None) 
     least, most = found.log_error(ends, None if size is None else np.full(2, size))
     if not most < least:
         return "no law: by this fit more data do not lower the error, so that no amount of them buys one"
-    if "E" in found.parameters and target <= found.parameters["E"].ci95[0]:
-        low = found.parameters["E"].ci95[0]
+    low = _least_floor(found)
+    if target <= low:
         return f"the error {target:.4g} lies below the lower bound of the floor, {low:.4g}: no amount of data buys it"
     if not math.isfinite(needed):
         others = "other data" if size is None else "a larger model or other data"
         return f"by this law no amount of data reaches the error {target:.4g}; look at {others}"
     return ""
+
+
+def _least_floor(found: Estimate) -> float:
+    """Return the lower bound of the floor: of the bootstrap, or of the profile where there is one run only."""
+    if "E" not in found.parameters:
+        return -math.inf
+    floor = found.parameters["E"]
+    return next((low for low in (floor.ci95[0], floor.profile95[0]) if math.isfinite(low)), -math.inf)
 
 
 def _warnings(found: Estimate, needed: float, most: float, drawn: Float, cost: Prices) -> list[str]:
@@ -180,10 +192,18 @@ def _warnings(found: Estimate, needed: float, most: float, drawn: Float, cost: P
     return words
 
 
-def _span(found: Estimate, drawn: Float, level: float) -> tuple[float, float]:
-    shares = expanded(level, len(np.unique(found.table.run)), len(found.vector))
-    low, high = np.quantile(drawn, shares, method="nearest")  # never between a number and infinity
-    return float(low), float(high)
+def _span(found: Estimate, drawn: Float, needed: float, level: float) -> tuple[float, float]:
+    """Return the interval of the needed amount; its end is infinite where enough redrawn laws never get there."""
+    runs, parameters = len(np.unique(found.table.run)), len(found.vector)
+    if runs > FEW_RUNS:
+        low, high = np.quantile(drawn, expanded(level, runs, parameters), method="nearest")  # a number or infinity
+        return float(low), float(high)
+    reached = drawn[np.isfinite(drawn) & (drawn > 0)]
+    if needed <= 0:
+        return math.nan, math.nan
+    low, high = np.exp(ends(np.log(reached), np.asarray(math.log(needed)), level, runs, parameters))
+    never = float(np.isinf(drawn).mean()) > (1 - level) / 2
+    return float(low), math.inf if never else float(high)
 
 
 def _at(size: float | None) -> Float | None:

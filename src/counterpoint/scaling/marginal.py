@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.core.records import Json
-from counterpoint.scaling.bootstrap import expanded
+from counterpoint.scaling.bootstrap import ends
 from counterpoint.scaling.cost import gpu_hours_per_unit
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.forms import Float, axes
@@ -68,7 +68,8 @@ def doubling(found: Estimate, size: float | None, data: float) -> tuple[float, f
         less, all_of_it = found.law.log_error(vector, x)[0]
         return float(-np.expm1(all_of_it - less))
 
-    return (gain(found.vector), *_ends(found, np.asarray([[gain(vector)] for vector in found.draws]))[0])
+    value = gain(found.vector)
+    return (value, *_ends(found, np.asarray([[gain(vector)] for vector in found.draws]), np.asarray([value]))[0])
 
 
 def _slopes(
@@ -85,11 +86,12 @@ def _slopes(
     def slope(vector: Float) -> Float:
         return np.asarray((found.law.log_error(vector, before)[0] - found.law.log_error(vector, after)[0]) / step)
 
-    ends = _ends(found, np.stack([slope(vector) for vector in found.draws]))
-    return tuple((value, *span) for value, span in zip(slope(found.vector).tolist(), ends, strict=True))
+    own = slope(found.vector)
+    spans = _ends(found, np.stack([slope(vector) for vector in found.draws]), own)
+    return tuple((value, *span) for value, span in zip(own.tolist(), spans, strict=True))
 
 
-def _ends(found: Estimate, drawn: Float) -> list[tuple[float, float]]:
+def _ends(found: Estimate, drawn: Float, value: Float) -> list[tuple[float, float]]:
     """Return the 95% interval of each column of [draws, columns]."""
-    low, high = np.quantile(drawn, expanded(0.95, len(np.unique(found.table.run)), len(found.vector)), axis=0)
+    low, high = ends(drawn, value, 0.95, len(np.unique(found.table.run)), len(found.vector))
     return list(zip(low.tolist(), high.tolist(), strict=True))

@@ -40,8 +40,13 @@ def shows_floor(found: Estimate) -> bool:
 
 
 def _pooled(found: Estimate) -> list[str]:
-    """Say which columns vary with the data, or beside them, that the law does not know."""
+    """Say which columns vary with the data, or beside them, that the law does not know, and where runs are one."""
     table, words = found.table, []
+    if len(table) > (runs := len(np.unique(table.run))) and runs <= len(found.vector):
+        words.append(
+            f"{len(table)} checkpoints of {runs} run{'s' * (runs > 1)}, for {len(found.vector)} parameters: how other "
+            "runs would differ is hardly known. Profiles take checkpoints for independent, and are too narrow."
+        )
     sizes = table.others.get(table.columns.get("size", ""))
     if not found.law.uses_size and sizes is not None and (count := len(set(sizes.tolist()))) > 1:
         words.append(
@@ -87,9 +92,11 @@ def _exponents(found: Estimate) -> list[str]:
     for name in ("alpha", "beta"):
         if name in found.parameters and found.law.name != "broken":
             low, high = found.parameters[name].ci95
-            if high < -LEAST_EXPONENT:
+            if not (np.isfinite(low) and np.isfinite(high)):
+                words.append(f"No interval of {name}: the runs are too few to be drawn again.")
+            elif high < -LEAST_EXPONENT:
                 words.append(f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], lies below 0: more is worse.")
-            elif not low > LEAST_EXPONENT:  # also where there is no interval
+            elif low <= LEAST_EXPONENT:
                 words.append(f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], reaches down to 0.")
     if "E" in found.parameters and not found.law.uses_size and not any(word.startswith("No law") for word in words):
         words += _fall(found)
