@@ -119,6 +119,16 @@ def test_prices_are_the_readers(tmp_path: Path, capsys: pytest.CaptureFixture[st
         write_scaling_report(fit)
 
 
+def test_names_of_columns_are_no_formulas_and_no_markup(tmp_path: Path) -> None:
+    hours, error = "h$\\frac{$", "<script>alert(1)</script>"
+    runs = write_amounts(tmp_path / "runs.csv")
+    runs.write_text(runs.read_text().replace("hours,error", f"{hours},{error}"))
+    out = tmp_path / "fit"
+    words = ["--data", hours, "--loss", error, "--law", "power", "--bootstrap", "20", "--out", str(out)]
+    assert main(["scale", "fit", str(runs), *words]) == 0
+    assert "<script>" not in (out / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [(0.05, "0.05"), (300, "300"), (1000, "1,000"), (12_000, "12k"), (999_999, "1M"), (1.5e6, "1.5M"), (2e12, "2T")],

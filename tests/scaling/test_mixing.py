@@ -232,6 +232,8 @@ def test_caps_in_words_and_in_shares(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main([*words, "--caps", *caps, "--hours", "100"]) == 0
         weights = json.loads(capsys.readouterr().out)["weights"]
         assert [weights[name]["value"] for name in SOURCES] == pytest.approx([0.2, 0.3, 0.5], abs=1e-6)
+    assert main([*words, "--caps", "real=1,sim=1", "--hours", "100"]) == 0
+    assert any("worse than the current one" in each for each in json.loads(capsys.readouterr().out)["warnings"])
     text = path.read_text().splitlines()
     rows = [
         [*row[:1], *(str(float(cell) / 100) for cell in row[1:4]), *row[4:]] for row in (r.split(",") for r in text[1:])

@@ -37,6 +37,7 @@ RC = {
     "legend.frameon": False,
     "legend.fontsize": 10,
     "svg.fonttype": "path",
+    "text.parse_math": False,  # names of columns and robots are no formulas
     "svg.hashsalt": "counterpoint",
 }
 

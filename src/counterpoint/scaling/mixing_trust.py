@@ -69,7 +69,9 @@ def distrust(
     loose = [name for name, (low, high) in spans.items() if high - low > LOOSE]
     if loose:
         words.append(f"the weights of {', '.join(loose)} are hardly identified (intervals wider than {LOOSE})")
-    if not change[1] < 1:
+    if change[0] > 1:
+        words.append("the best mixture that the limits allow is worse than the current one, which lies outside them")
+    elif not change[1] < 1:
         words.append("the best mixture is not shown to be better than the current one: the interval reaches 1")
     if not inside_hull(best, mixtures.shares):
         low, high = mixtures.shares.min(axis=0), mixtures.shares.max(axis=0)
