@@ -195,8 +195,10 @@ def test_tables_in_other_encodings_are_read_or_refused(tmp_path: Path, encoding:
     path = tmp_path / "runs.csv"
     path.write_bytes("r\u00fcn\tdata\tloss\nK\u00fcche\t1\t2\n".encode(encoding))
     if encoding == "latin-1":
-        with pytest.raises(ConfigError, match="UTF-8"):
-            take_in([str(path)], tmp_path / "runs.parquet")
+        for text in (path.read_bytes(), path.read_bytes().replace(b"r\xfcn", b"run")):  # in a name, in a cell
+            path.write_bytes(text)
+            with pytest.raises(ConfigError, match="UTF-8"):
+                take_in([str(path)], tmp_path / "runs.parquet")
     else:
         take_in([str(path)], tmp_path / "runs.parquet", roles={"run": "r\u00fcn"})
         assert pq.read_table(tmp_path / "runs.parquet")["run"].to_pylist() == ["K\u00fcche"]

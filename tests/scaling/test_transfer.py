@@ -204,7 +204,15 @@ def test_cells_that_are_no_numbers_or_there_twice_are_named(tmp_path: Path) -> N
     path = table_one(tmp_path / "table.csv")
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, "set0,task0,9.0,9.0"]))
-    assert any("more than once" in words for words in ratios(path).warnings)
+    assert any("1 rows repeat" in words for words in ratios(path).warnings)
+    seeds = [f"{line},{k}" for k, line in enumerate(lines[1:])]
+    path.write_text("\n".join([f"{lines[0]},seed", *seeds, "set0,task0,9.0,9.0,900"]))
+    assert not any("repeat" in words for words in ratios(path).warnings)
+    path.write_text(
+        "\n".join([f"{lines[0]},params", *(f"{line},{1e6 if k else 2e6}" for k, line in enumerate(lines[1:]))])
+    )
+    with pytest.raises(ConfigError, match=r"'set0' and 'set1' were tried with different sizes.*--drop"):
+        ratios(path)
     path.write_text("\n".join([*lines[:-1], "set7,task9,0.1 rad2,0.3"]))
     with pytest.raises(ConfigError, match=r"'next_action_error' is not numbers \('0.1 rad2'\)"):
         ratios(path)

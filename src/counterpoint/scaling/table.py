@@ -192,6 +192,8 @@ def read_columns(path: Path) -> dict[str, Column]:
                 read_options=pa_csv.ReadOptions(encoding=encoding),
                 parse_options=pa_csv.ParseOptions(delimiter=_delimiter(head.decode(encoding, errors="ignore"))),
             )
+            if odd := [field.name for field in table.schema if pa.types.is_binary(field.type)]:
+                raise ConfigError(f"{path}: column {odd[0]!r} is not text in UTF-8; write the table again as UTF-8")
         names = [name.strip() for name in table.column_names]
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not text in UTF-8 ({error}); write it again as UTF-8") from error

@@ -12,6 +12,7 @@ where there is one, so that an amount is never taken for an error.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from counterpoint.scaling.column_names import (
 )
 from counterpoint.scaling.expression import Column
 from counterpoint.scaling.intake_rows import nearest
+from counterpoint.scaling.table import NAMES
 
 Cells = dict[str, dict[str, dict[str, float]]]
 """ln of a metric, by metric, pretraining set and task set; '' is from scratch."""
@@ -62,9 +64,13 @@ def read_cells(
         measured = _turned(path, columns, tasks)
     else:
         own = pretraining_column(path, columns, pretrain)
-        measured = _wide(path, columns, own) if tasks is None else _long(path, columns, own, tasks, loss)
         if tasks is None:
+            measured = _wide(path, columns, own)
             warnings += guessed_errors(measured_columns(path, columns, (own,)))
+        else:
+            measured = _long(path, columns, own, tasks, loss)
+            _check_sizes(path, columns, own)
+        warnings += _repeated(columns, own, tasks)
     gathered: dict[str, dict[str, dict[str, list[float]]]] = {}
     bad: dict[str, int] = {}
     for metric, name, at, value in measured:
@@ -75,12 +81,6 @@ def read_cells(
     warnings += [
         f"{metric!r}: {count} values that are not positive and finite left out" for metric, count in bad.items()
     ]
-    several = sum(len(each) > 1 for sets in gathered.values() for cell in sets.values() for each in cell.values())
-    if several and known_column(columns, ("seed",)) is None:
-        warnings.append(
-            f"{several} values stand there more than once and no column of seeds tells them apart: their geometric "
-            "means count; are they the same runs?"
-        )
     cells = {
         metric: {name: {at: float(np.mean(found)) for at, found in cell.items()} for name, cell in sets.items()}
         for metric, sets in gathered.items()
@@ -106,6 +106,34 @@ def _long(path: Path, columns: Mapping[str, Column], own: str, task: str, loss: 
         metrics = [name] * len(sets) if kind is None else columns[kind].astype(str).tolist()
         found += zip(metrics, sets, tasks, _floats(path, name, columns[name]), strict=True)
     return found
+
+
+def _check_sizes(path: Path, columns: Mapping[str, Column], own: str) -> None:
+    """Raise ConfigError where data sets were tried with different sizes of the model: their means would not compare."""
+    size = known_column(columns, NAMES["size"])
+    if size is None or columns[size].dtype.kind not in "fiu":
+        return
+    tried: dict[str, set[float]] = {}
+    for name, value in zip(labels(columns[own]).tolist(), columns[size].tolist(), strict=True):
+        tried.setdefault(name, set()).add(value)
+    first, *others = tried
+    for name in others:
+        if tried[name] != tried[first]:
+            two = " and ".join(repr(each or "from scratch") for each in (first, name))
+            raise ConfigError(
+                f"{path}: {two} were tried with different sizes of the model (column {size!r}); keep those that all "
+                "have, with --drop"
+            )
+
+
+def _repeated(columns: Mapping[str, Column], own: str, tasks: str | None) -> list[str]:
+    """Return a warning where rows stand for the same run."""
+    apart = [known_column(columns, names) for names in (METRICS, ("seed",), ("run", "run_id"), NAMES["size"])]
+    keys = [columns[name].astype(str).tolist() for name in (own, tasks, *apart) if name is not None]
+    rows = Counter(zip(*keys, strict=True))
+    count = sum(each - 1 for each in rows.values())
+    words = f"{count} rows repeat a data set (and task set) without another seed: geometric means count"
+    return [f"{words}; the same run twice?"] if count else []
 
 
 def _wide(path: Path, columns: Mapping[str, Column], own: str) -> list[Measured]:
