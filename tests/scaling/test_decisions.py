@@ -130,6 +130,7 @@ def test_checkpoints_of_few_runs_give_no_narrow_intervals(tmp_path: Path, runs: 
     assert found.data95 is not None
     if runs == 1:
         assert np.isnan([alpha.se, *alpha.ci95, *found.data80]).all()
+        assert "too few runs for an interval" in (tmp_path / "fit" / "report.html").read_text()
         assert any("checkpoints of 1 run" in warning for warning in record.warnings)
         assert any("No interval of alpha" in warning for warning in record.warnings)
     else:

@@ -142,7 +142,7 @@ def cards(data: Row) -> list[Card]:
     exponent = data_exponent(data)
     if exponent is not None:
         sound = exponent[1] > LEAST_EXPONENT
-        label = f"exponent of the data (95% {exponent[1]:.2f} to {exponent[2]:.2f})"
+        label = f"exponent of the data ({_interval(exponent[1], exponent[2], '.2f')})"
         has_floor = bool(part(part(part(data, "fit"), "params"), "E"))
         above = ", of the error above the floor" if has_floor else ""
         if numbers(part(data, "range"), "size"):
@@ -153,9 +153,8 @@ def cards(data: Row) -> list[Card]:
         shown = data.get("shows_floor") is True
         value = f"{number(floor, 'value'):.3g}" if shown else "none shown"
         low, high = numbers(floor, "ci95")
-        found.append(
-            Card(value=value, label=f"floor of the error (95% {low if low > 1e-9 * high else 0.0:.2g} to {high:.2g})")
-        )
+        low = 0.0 if low <= 1e-9 * high else low
+        found.append(Card(value=value, label=f"floor of the error ({_interval(low, high, '.2g')})"))
     found.append(_check_card(part(data, "holdout")))
     ossified = part(data, "ossification")
     if ossified:
@@ -197,6 +196,10 @@ def threshold_words(found: Row) -> str:
     if len(bracket) == 2:
         return f"Threshold between {short(bracket[0])} and {short(bracket[1])}: {text(threshold, 'reason')}."
     return f"No threshold of size is claimed: {text(threshold, 'reason')}."
+
+
+def _interval(low: float, high: float, form: str) -> str:
+    return f"95% {low:{form}} to {high:{form}}" if math.isfinite(low + high) else "too few runs for an interval"
 
 
 def warnings(data: Row) -> list[str]:
