@@ -141,6 +141,17 @@ def test_few_cells_are_held_out_or_refused() -> None:
         fit_law(few, "auto", draws=5)
 
 
+def test_a_hold_out_of_checkpoints_says_that_their_runs_were_fitted() -> None:
+    apart = try_score(planted("power"), "power", 0.01)
+    table = planted("power")
+    table.run[:] = np.tile(np.asarray(["a", "b"]), len(table) // 2)
+    shared = try_score(table, "power", 0.01)
+    assert apart is not None
+    assert shared is not None
+    assert "checkpoints" not in apart.rule
+    assert "checkpoints of runs that were fitted too" in shared.rule
+
+
 def test_the_bands_of_repeated_data_know_what_is_unique() -> None:
     found = estimate(planted("repetition"), "repetition", draws=20, with_profiles=False)
     at, size = np.asarray([1000.0]), np.asarray([1e7])

@@ -72,7 +72,7 @@ def most_expensive(table: RunTable, uses_size: bool) -> tuple[NDArray[np.bool_],
 
 
 def score(table: RunTable, name: str, held: NDArray[np.bool_], rule: str, delta: float) -> HoldOut:
-    """Fit without the held-out runs and predict them.
+    """Fit without the held-out runs and predict them; where their earlier checkpoints are fitted, the rule says so.
 
     Raises:
         ConfigError: nothing is held out, or too little is left for the law.
@@ -80,6 +80,8 @@ def score(table: RunTable, name: str, held: NDArray[np.bool_], rule: str, delta:
     if not held.any():
         raise ConfigError(f"{table.path}: no run fulfils the hold-out {rule!r}")
     kept = table.take(~held)
+    if np.isin(table.run[held], kept.run).any():
+        rule = f"{rule}; checkpoints of runs that were fitted too"
     fitted = estimate(kept, name, delta=delta, draws=DRAWS, with_profiles=False)
     return compare(fitted, table.take(held), rule)
 
