@@ -233,7 +233,9 @@ def test_caps_in_words_and_in_shares(tmp_path: Path, capsys: pytest.CaptureFixtu
         weights = json.loads(capsys.readouterr().out)["weights"]
         assert [weights[name]["value"] for name in SOURCES] == pytest.approx([0.2, 0.3, 0.5], abs=1e-6)
     assert main([*words, "--caps", "real=1,sim=1", "--hours", "100"]) == 0
-    assert any("worse than the current one" in each for each in json.loads(capsys.readouterr().out)["warnings"])
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert any("worse than the current one" in each for each in warnings)
+    assert any("caps are hours, and none is above 1 of 100" in each for each in warnings)
     text = path.read_text().splitlines()
     rows = [
         [*row[:1], *(str(float(cell) / 100) for cell in row[1:4]), *row[4:]] for row in (r.split(",") for r in text[1:])
@@ -257,3 +259,34 @@ def test_amounts_beside_hours_are_no_sources(tmp_path: Path) -> None:
     rows = [(10 * a, 10 * b, 10 * c, 60 * a, k, e) for k, (a, b, c, e) in enumerate(GRID)]
     (tmp_path / "m.csv").write_text(shares(rows, "hours_a,hours_b,hours_c,episodes_a,train_minutes,error"))
     assert read_mixtures(tmp_path / "m.csv").sources == ("a", "b", "c")
+
+
+FORMS = ("{}_hours", "hours.{}", "Hours {}", "{} (hours)", "{} [h]", "data.hours.{}", "n_hours_{}", "{}_h")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hours_are_found_however_they_are_spelt(tmp_path: Path, form: str) -> None:
+    hours = np.random.default_rng(0).uniform(10, 100, (8, 3))
+    lines = [",".join(["mixture", *(form.format(name) for name in ("robot", "sim", "web")), "gpu_hours", "pick_mse"])]
+    lines += [",".join([f"m{k}", *map(str, row), "7", str(1 / row[0])]) for k, row in enumerate(hours)]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    found = read_mixtures(tmp_path / "m.csv")
+    assert found.sources == ("robot", "sim", "web")
+    assert found.hours == pytest.approx(hours.sum(axis=1))
+
+
+def test_shares_beside_hours_in_all_know_their_volume(tmp_path: Path) -> None:
+    path = twin(tmp_path / "m.csv", gamma=0.3)
+    best = advise(read_mixtures(path), draws=2).found
+    header, *rows = path.read_text().splitlines()
+    lines = [header.replace("hours_", "share_") + ",total_hours"]
+    for row in rows:
+        name, *cells = row.split(",")
+        total = sum(map(float, cells[:3]))
+        lines.append(",".join([name, *(str(float(cell) / total) for cell in cells[:3]), *cells[3:], str(total)]))
+    path.write_text("\n".join(lines))
+    found = advise(read_mixtures(path), draws=2).found
+    assert {name: each.value for name, each in found.weights.items()} == pytest.approx(
+        {name: each.value for name, each in best.weights.items()}, abs=1e-4
+    )
+    assert found.hour_values["real"].value == pytest.approx(best.hour_values["real"].value, rel=1e-3)

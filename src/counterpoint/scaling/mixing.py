@@ -103,7 +103,11 @@ def advise(
         unit=next(each for each in (now, hours, 100.0) if each is not None),
     )
     advice = _advice(mixtures, own, place, with_hours, delta, reference, target, draws, on_draw)
-    words = ("caps are read as shares, as the table has shares and --hours was not given",) if by_share else ()
+    words = []
+    if by_share:
+        words.append("caps are read as shares, as the table has shares and --hours was not given")
+    elif caps and target is not None and max(caps.values()) <= 1 < target:
+        words.append(f"caps are hours, and none is above 1 of {target:.4g}: give greatest shares with --most")
     return replace(advice, warnings=(*words, *mixtures.warnings, *advice.warnings))
 
 

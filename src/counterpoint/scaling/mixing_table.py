@@ -33,12 +33,17 @@ from counterpoint.scaling.intake_units import unit_of
 from counterpoint.scaling.table import plain, read_columns
 
 _AMOUNT = r"(hours?|hrs|shares?|weights?|fractions?|frac|proportions?|prop|percent|pct|ratio|mix|mixture)"
-_SOURCE = re.compile(rf"^(?:{_AMOUNT}[_. /:-]+(.+)|(.+?)[_. /:(\[-]+{_AMOUNT}[)\]]?)$", re.IGNORECASE)
+_WITHIN = r"(?:(?:n|num|data|config)[_. /:-]+)*"
+_SOURCE = re.compile(
+    rf"^{_WITHIN}(?:{_AMOUNT}[_. /:-]+(.+)|(.+?)[_. /:(\[-]+(?:{_AMOUNT}|(h))[)\]]?)$", re.IGNORECASE
+)  # "h" is only a unit at the end
+_HOURS = ("hour", "hours", "hrs", "h")
+_TOTALS = ("hours", "total_hours", "hours_total", "data_hours", "training_hours", "train_hours")
 _LETTER = re.compile(r"^([wpr])[_. /:-]+(.+)$", re.IGNORECASE)
 """Shares by one letter (`r_sim`): taken only where they sum to 1."""
 _NAMES = ("mixture", "mix", "name", "run", "run_id", "run_name", "dataset", "data_set", "mixture_id")
 _OTHER_UNITS = ("seconds", "minutes", "days", "episodes", "frames", "tokens")
-_NO_SOURCE = ("total", "gpu", "train", "wall", "name", "id")
+_NO_SOURCE = ("total", "gpu", "train", "training", "wall", "name", "id", "data", "n", "num")
 _ROUND = 0.02
 """How far shares of a row may sum away from 1."""
 
@@ -104,6 +109,9 @@ def read_mixtures(
     amounts = np.stack([_numbers(path, name, columns[name], least=0.0) for name in chosen.values()], axis=1)
     values = np.stack([_numbers(path, name, columns[name], least=None) for name in measured], axis=1)
     names = _names(columns, amounts)
+    total = None if any(map(_counts_hours, chosen.values())) else known_column(columns, _TOTALS)
+    if total is not None:  # shares, and hours in all beside them
+        amounts = np.concatenate([amounts, _numbers(path, total, columns[total], least=None)[:, None]], axis=1)
     at = task_column(path, columns, task) if len(measured) == 1 or task is not None else None
     tasks: tuple[str, ...] = tuple(measured)
     if at is not None:
@@ -112,7 +120,8 @@ def read_mixtures(
                 f"{path}: with a column of task sets, expected one column of errors; name it with --errors"
             )
         names, amounts, values, tasks = _by_task(path, names, columns[at].astype(str), amounts, values[:, 0])
-    shares, hours = _shares(path, list(chosen.values()), amounts)
+    shares, hours = _shares(path, list(chosen.values()), amounts[:, : len(chosen)])
+    hours = hours if total is None else amounts[:, -1]
     _check_names(path, names, shares)
     if still := [task for task, column in zip(tasks, values.T, strict=True) if np.ptp(np.log(column)) == 0]:
         raise ConfigError(f"{path}: the error {', '.join(still)} is the same in every row; leave it out with --errors")
@@ -154,8 +163,9 @@ def _check_units(path: Path, columns: Mapping[str, Column], found: Mapping[str, 
     others = {}
     for name in columns:
         words = plain(name).split("_")
-        source = "_".join(word for word in words if unit_of(word) is None)
-        if (unit := unit_of(name)) in _OTHER_UNITS and source and not counted & {source, *words}:
+        unit = next((unit for word in words if (unit := unit_of(word)) in _OTHER_UNITS), None)
+        source = "_".join(word for word in words if unit_of(word) not in _OTHER_UNITS)
+        if unit is not None and source and not counted & {source, *words}:
             others[name] = unit
     if others:
         said = ", ".join(f"{name!r} ({unit})" for name, unit in others.items())
@@ -181,10 +191,18 @@ def _shares_by_sum(columns: Mapping[str, Column]) -> dict[str, str]:
     """Return the columns of numbers that sum to 1 (or 100) in every row, as `w_sim` or as `sim`; none if none do."""
     numbers = [name for name, column in columns.items() if column.dtype.kind in "fiu" and not _is_measured(name)]
     letters = {match.group(2): name for name in numbers if (match := _LETTER.match(name))}
-    for found in (letters, {name: name for name in numbers if not is_setting(name)}):
+    amounts = (*_OTHER_UNITS, "hours")
+    bare = {name: name for name in numbers if not is_setting(name) or unit_of(name) not in (None, *amounts)}
+    for found in (letters, bare):
         if len(found) > 1 and _is_whole(np.sum([columns[name] for name in found.values()], axis=0)):
             return found
     return {}
+
+
+def _counts_hours(name: str) -> bool:
+    match = _SOURCE.match(name)
+    said = None if match is None else next(filter(None, match.group(1, 4, 5)), None)
+    return unit_of(name) == "hours" if said is None else said.lower() in _HOURS
 
 
 def _is_whole(total: Float) -> bool:
@@ -266,7 +284,7 @@ def _shares(path: Path, names: Sequence[str], amounts: Float) -> tuple[Float, Fl
     total = amounts.sum(axis=1)
     if (total <= 0).any():
         raise ConfigError(f"{path}: row {int(np.flatnonzero(total <= 0)[0]) + 1} has nothing of any source")
-    said = [unit_of(name) == "hours" for name in names]
+    said = [_counts_hours(name) for name in names]
     if (
         any(said)
         and not all(said)
