@@ -136,3 +136,13 @@ def test_bad_points(tmp_path: Path) -> None:
         estimate(written(tmp_path / "runs.csv", [(d, 1 / d, s) for d in (1.0, 2.0) for s in (0, 1)]), "power")
     with pytest.raises(UnknownNameError, match="power_floor"):
         fit_law(planted(tmp_path, 1.0, 0.5), "power_flor")  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_a_least_amount_at_the_ceiling_is_named(tmp_path: Path) -> None:
+    amounts = [10.0, 20.0, 40.0, 80.0, 160.0, 320.0]
+    clean = [(amount, (5 / amount) ** 0.5 * (0.94, 1.06)[seed], seed) for amount in amounts for seed in range(2)]
+    flat = [(amount, error / 2 if amount == 10 else error, seed) for amount, error, seed in clean]
+    record = fit_law(written(tmp_path / "flat.csv", flat), "power", draws=20)
+    assert said(record, "Without the least amount (10)")
+    assert said(record, "--drop 'data <= 10'")
+    assert not said(fit_law(written(tmp_path / "clean.csv", clean), "power", draws=20), "least amount")

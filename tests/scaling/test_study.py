@@ -14,6 +14,7 @@ import pytest
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.engine import EngineName
 from counterpoint.scaling.execute import run_study
 from counterpoint.scaling.plan import PlanConfig, plan_study
 from counterpoint.scaling.run_table import read_rows
@@ -87,6 +88,25 @@ def test_a_study_is_killed_resumed_and_released(study: Study, tmp_path: Path) ->
     assert (table.others["flops"].astype(np.float64) > 0).all()
     assert run_study(folder, workers=1, progress=False, release=True).done == 8
     assert len(read_rows(folder)) == 16
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("default")  # Ray warns of its own ways
+def test_a_study_on_ray_gives_the_errors_of_this_machine(study: Study, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    by_engine: dict[str, dict[str, object]] = {}
+    try:
+        names: tuple[EngineName, ...] = ("local", "ray")
+        for engine in names:
+            folder = tmp_path / engine
+            save_study(replace(study, search=None), folder, {})
+            state = run_study(folder, engine=engine, workers=2, progress=False)
+            assert (state.done, state.failures) == (3, ())
+            by_engine[engine] = {str(row["run"]): row["error"] for row in read_rows(folder) if row["robot"] == "all"}
+    finally:
+        ray.shutdown()
+    assert by_engine["ray"] == by_engine["local"]
 
 
 def test_what_is_saved_is_what_is_loaded_and_frozen(study: Study, tmp_path: Path) -> None:

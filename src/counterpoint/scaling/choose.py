@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import Literal
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.estimate import estimate, noise_delta
+from counterpoint.scaling.estimate import Estimate, estimate, noise_delta
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import LawName
-from counterpoint.scaling.holdout import HoldOut, try_score
+from counterpoint.scaling.holdout import HoldOut, score_without_least, try_score
 from counterpoint.scaling.known import form
 from counterpoint.scaling.table import RunTable
-from counterpoint.scaling.verdict import warnings_of
+from counterpoint.scaling.verdict import MISSED, warnings_of
 
 Choice = LawName | Literal["auto"]
 SIMPLER = 1.1
 """A law with more parameters must predict better than a simpler one by this factor."""
+CLEARER = 2.0
+"""Leaving out the least amount of data is advised where it divides the miss by this."""
 
 
 AUTO: tuple[LawName, ...] = ("power", "power_floor", "kaplan", "additive", "joint")
@@ -63,9 +65,23 @@ def fit_law(
     return FitRecord(
         estimate=found,
         holdout=held,
-        warnings=tuple(warnings_of(found, held)),
+        warnings=(*warnings_of(found, held), *_ceiling(found, held)),
         compared={each: held.mare for each, held in compared.items()},
     )
+
+
+def _ceiling(found: Estimate, held: HoldOut | None) -> list[str]:
+    """Say so where a law misses because of its least amount of data."""
+    if held is None or held.mare <= MISSED:
+        return []
+    again = score_without_least(found.table, found.law.name, found.delta)
+    if again is None or again[1].mare * CLEARER > held.mare:
+        return []
+    return [
+        f"Without the least amount ({again[0]:g}) the same runs are missed by {100 * again[1].mare:.0f}%: so little "
+        "data may be no better than none, where no law of this kind holds; look at the curve, and try --drop "
+        f"'data <= {again[0]:g}'."
+    ]
 
 
 def _best(candidates: list[LawName], errors: dict[str, float]) -> LawName:

@@ -95,6 +95,21 @@ def try_score(table: RunTable, name: str, delta: float) -> HoldOut | None:
         return None
 
 
+def score_without_least(table: RunTable, name: str, delta: float) -> tuple[float, HoldOut] | None:
+    """Score the default hold-out once more without the least amount of data; the amount, and the score.
+
+    None where too little would be left. Where so little data are no better than none, errors stand at a ceiling that no
+    law here knows.
+    """
+    held, rule = most_expensive(table, form(name).uses_size)
+    least = float(table.data.min())
+    kept = held | (table.data > least)
+    try:
+        return least, score(table.take(kept), name, held[kept], rule, delta)
+    except ConfigError:
+        return None
+
+
 def compare(fitted: Estimate, held: RunTable, rule: str) -> HoldOut:
     """Predict runs with a law that has not seen them."""
     size = held.size if fitted.law.uses_size else None

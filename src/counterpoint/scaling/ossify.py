@@ -38,6 +38,8 @@ Verdict = Literal["regressing", "ossifying", "capacity-limited", "no evidence"]
 FLAGGED: tuple[Verdict, ...] = ("ossifying", "regressing")
 HINGES = (0.35, 0.5, 0.65)
 """Places of the hinge in the range of ln D."""
+NAMED = 6
+"""Sizes that a warning names."""
 LEVEL = 0.05
 LEAST_INDEX = 0.25
 RISE = 0.01
@@ -312,6 +314,7 @@ def _holm(p: list[float]) -> list[float]:
 def _warnings(table: RunTable, without: list[float]) -> list[str]:
     warnings = list(table.warnings)
     if without:
-        names = ", ".join(f"{size:g}" for size in without)
-        warnings.append(f"Not tested, too few runs on both sides of a hinge: sizes {names}.")
+        names = ", ".join(f"{size:g}" for size in without[:NAMED])
+        more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
+        warnings.append(f"Not tested, too few runs on both sides of a hinge: sizes {names}{more}.")
     return warnings

@@ -41,6 +41,8 @@ def find_threshold(sizes: Float, index: Float, flagged: NDArray[np.bool_], se: F
         flagged: [sizes], whether the size was found ossifying or regressing.
         se: [sizes], standard errors of the index.
     """
+    if not len(sizes):
+        return _none("no size could be tested: too few runs on both sides of a hinge")
     if not flagged.any():
         return _none("no size was found ossifying")
     if len(sizes) < LEAST_SIZES:
