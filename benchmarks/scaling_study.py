@@ -108,11 +108,16 @@ def print_prediction(runs: Path, prediction: dict[str, object]) -> None:
     for cell in cells:
         low, high = cell["interval95"]
         measured = table.loss[(size == cell["size"]) & (table.data == cell["data"])]
+        if not len(measured):
+            row(cell["size"], f"{cell['data']:g}", f"{cell['error']:.4f} [{low:.4f}, {high:.4f}]", "not run yet", "")
+            continue
         miss = cell["error"] / float(np.exp(np.log(measured).mean())) - 1
         misses.append(cell["error"] / measured - 1)
         inside.append((measured >= low) & (measured <= high))
         each = ", ".join(f"{value:.4f}" for value in measured)
         row(cell["size"], f"{cell['data']:g}", f"{cell['error']:.4f} [{low:.4f}, {high:.4f}]", each, f"{miss:+.1%}")
+    if not misses:
+        return
     missed = np.concatenate(misses)
     print(
         f"\nLaw {prediction['law']}: mean absolute relative error {np.abs(missed).mean():.1%}, signed "

@@ -146,3 +146,10 @@ def test_a_least_amount_at_the_ceiling_is_named(tmp_path: Path) -> None:
     assert said(record, "Without the least amount (10)")
     assert said(record, "--drop 'data <= 10'")
     assert not said(fit_law(written(tmp_path / "clean.csv", clean), "power", draws=20), "least amount")
+
+
+def test_a_floor_of_nothing_is_zero_with_room_above(tmp_path: Path) -> None:
+    steep = [(amount, amount**-0.5 * (1 - 0.02 * amount**0.5), seed) for amount in AMOUNTS for seed in range(2)]
+    floor = fit_law(written(tmp_path / "steep.csv", steep), "power_floor", draws=20).estimate.parameters["E"]
+    assert (floor.value, floor.ci95[0]) == (0, 0)
+    assert floor.ci95[1] == floor.profile95[1] > 0

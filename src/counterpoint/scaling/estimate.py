@@ -236,10 +236,13 @@ def _parameters(
         if with_profiles and np.isfinite(point[name]):
             width = step if np.isfinite(step) and step > 0 else 0.05
             bounds = profile(law, vector, name, x, log_errors, delta, min(width, 1.0))
+        low, high = interval(values, point[name], num_runs, len(law.vector))
+        if name == "E" and point[name] == 0 and np.isfinite(bounds.high):
+            high = max(high, bounds.high)  # at the edge of what can be, redrawn runs say too little (Andrews 2000)
         found[name] = Parameter(
             value=point[name],
             se=se,
-            ci95=interval(values, point[name], num_runs, len(law.vector)),
+            ci95=(low, high),
             profile95=(bounds.low, bounds.high),
             identified=bounds.identified and bool(np.isfinite(point[name])),
         )

@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 LawName = Literal["power", "power_floor", "additive", "kaplan", "joint", "broken", "repetition"]
 LAWS: tuple[LawName, ...] = get_args(LawName)
+NO_FLOOR = 16.0
+"""A floor this far below the law's terms at the reference, in ln, is reported as 0."""
 LEAST_LOG_FLOOR = -30.0
 """ln of a floor that counts as none, relative to the least error."""
 
@@ -113,7 +115,8 @@ class Form:
         ln_n, ln_d = reference
         found: dict[str, float] = {name: v[name] for name in ("alpha", "beta") if name in v}
         if "floor" in v:
-            found["E"] = math.exp(v["floor"])
+            terms = max(v[entry] for entry in ("size", "data") if entry in v)
+            found["E"] = math.exp(v["floor"]) if v["floor"] > terms - NO_FLOOR else 0.0
         match self.name:
             case "power" | "power_floor":
                 found["A"] = _exp(ln_d + v["data"] / v["alpha"]) if v["alpha"] else math.nan
