@@ -31,7 +31,7 @@ from counterpoint.scaling.subset import Pool, open_pool
 from counterpoint.scaling.timing import Bench, measure, open_bench
 from counterpoint.train.config import TrainConfig
 
-FEW_AMOUNTS, FEW_SIZES, NARROW, LIKELY = 5, 6, 10.0, 0.8
+FEW_AMOUNTS, FEW_SIZES, NARROW, LIKELY, GROWN = 5, 6, 10.0, 0.8, 2.0
 _AROUND = (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5)
 """Factors about a size at which neighbouring models are looked up for a message."""
 SEARCH_SEED = 100_000
@@ -305,6 +305,12 @@ def _warnings(study: Study, power: Power, passes: float, config: PlanConfig, sec
         words.append(
             f"Under the assumed law the held-out runs are predicted within 5% in only {100 * power.verified:.0f}% of "
             "worlds."
+        )
+    steps = [one.steps for one in study.amounts]
+    if max(steps) > GROWN * min(steps):
+        words.append(
+            f"Steps grow with data, {max(steps) / min(steps):.0f}x: exponents are those of data and training together. "
+            "To tell them apart, plan one size again with equal steps (--steps N --floor-steps N)."
         )
     at_floor = sum(one.steps == config.floor_steps for one in study.amounts)
     if at_floor > 1:
