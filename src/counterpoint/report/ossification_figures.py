@@ -8,7 +8,7 @@ import numpy as np
 
 from counterpoint.report.artefacts import Row, number, numbers, part, rows, text
 from counterpoint.report.log_axis import around, plain_log
-from counterpoint.report.scaling_words import data_name, loss_name, short
+from counterpoint.report.scaling_words import data_axis, loss_name, short
 from counterpoint.report.style import FAINT, INK, PALETTE, Picture, canvas, to_svg
 
 COLOURS = {
@@ -45,7 +45,7 @@ def curves_figure(data: Row) -> Picture | None:
             plain_log(panel.xaxis, float(amounts.min()) / 1.2, float(amounts.max()) * 1.2, 4)
             plain_log(panel.yaxis, low, high, 5)
             panel.label_outer() if place + _ACROSS < len(shown) else None
-        figure.supxlabel(f"data ({data_name(data)})", fontsize=11)
+        figure.supxlabel(data_axis(data), fontsize=11)
         figure.supylabel(loss_name(data), fontsize=11)
         svg = to_svg(figure, "Error of each size against data, beside the prediction of the null law")
     return Picture(

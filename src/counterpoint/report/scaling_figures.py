@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from counterpoint.report.artefacts import Row, number, numbers, part, rows, text
 from counterpoint.report.log_axis import around, plain_log
-from counterpoint.report.scaling_words import data_name, largest, loss_name, short
+from counterpoint.report.scaling_words import data_axis, data_name, largest, loss_name, short
 from counterpoint.report.style import FAINT, INK, PALETTE, Picture, canvas, to_svg
 
 GREY = "#c5ccd3"
@@ -40,7 +40,7 @@ def law_figure(data: Row) -> Picture:
             axes.scatter(amounts, errors, s=16, c=[shades[known[place]] for place in near], lw=0, zorder=3)
         else:
             axes.scatter(amounts, errors, s=20, color=PALETTE[1], zorder=3, label="runs")
-        axes.set(xlabel=_data_axis(data), ylabel=loss_name(data))
+        axes.set(xlabel=data_axis(data), ylabel=loss_name(data))
         plain_log(axes.xaxis, *around(amounts.tolist()))
         plain_log(axes.yaxis, *around(errors.tolist(), 1.06))
         _legend(axes, title="size" if shades else None)
@@ -134,7 +134,7 @@ def fan_figure(data: Row) -> Picture:
         beside: dict[str, Any] = {"va": "top", "color": "#5b6b7a", "zorder": 4}
         axes.text(middle, 0.97, "a guess", transform=axes.get_xaxis_transform(), **beside, ha="center")
         axes.text(amounts.max() * 1.08, 0.97, "not tried", transform=axes.get_xaxis_transform(), **beside)
-        axes.set(xlabel=_data_axis(data), ylabel=loss_name(data))
+        axes.set(xlabel=data_axis(data), ylabel=loss_name(data))
         plain_log(axes.xaxis, float(at[0]) / 1.1, float(at[-1]))
         plain_log(axes.yaxis, low, high)
         _legend(axes)
@@ -168,7 +168,7 @@ def cost_figure(data: Row, prices: tuple[float, float]) -> Picture | None:
         plain_log(axes.yaxis, max(least, 1e-9), most)
         plain_log(axes.xaxis, float(at[0]), float(at[-1]))
         axes.axvline(at[-1] / 10, color=FAINT, lw=1.1, ls=":")
-        axes.set(xlabel=_data_axis(data, "data there are already"), ylabel="money for 1% less error")
+        axes.set(xlabel=data_axis(data, "data there are already"), ylabel="money for 1% less error")
         _legend(axes)
         svg = to_svg(figure, "Price of one percent less error by more data and by a larger model")
     unit = data_name(data)
@@ -204,11 +204,6 @@ def _slopes(cost: Row, key: str) -> np.ndarray:
     raw = cost.get(key)
     table = np.asarray(raw if isinstance(raw, list) else [], dtype=np.float64)
     return np.maximum(table[:, [0, 2, 1]], 1e-12)
-
-
-def _data_axis(data: Row, words: str = "data") -> str:
-    name = data_name(data)
-    return words if name == "data" else f"{words} ({name})"
 
 
 def _legend(axes: Axes, title: str | None = None) -> None:

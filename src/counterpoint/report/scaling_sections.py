@@ -16,6 +16,7 @@ from counterpoint.report.scaling_figures import (
 )
 from counterpoint.report.scaling_words import (
     data_name,
+    data_units,
     largest,
     meanings,
     refuses_forecast,
@@ -258,7 +259,7 @@ def _cost(data: Row, prices: tuple[float, float]) -> tuple[str, Picture | None]:
     at, by_data, by_size = found
     most = numbers(part(data, "range"), "data")[1]
     row = int(abs(at - most).argmin())
-    words = f"At {short(most)} {data_name(data)}, one percent less error costs {_money(by_data[row])} of new data"
+    words = f"At {short(most)} {data_units(data)}, one percent less error costs {_money(by_data[row])} of new data"
     if by_size is None:
         words += ". What a larger model would cost is not known: the runs need sizes and a column gpu_hours."
     else:

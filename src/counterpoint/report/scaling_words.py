@@ -75,7 +75,7 @@ def meanings(law: str, params: Row) -> str:
 
 
 def _claim(data: Row, law: str, exponent: tuple[float, float, float] | None) -> str:
-    unit, spread = data_name(data), numbers(part(data, "range"), "data")
+    unit, spread = data_units(data), numbers(part(data, "range"), "data")
     between = f"from {short(spread[0])} to {short(spread[1])} {unit}"
     floor = part(part(part(data, "fit"), "params"), "E")
     above = ""
@@ -97,7 +97,7 @@ def _doubling(data: Row) -> str:
     at = "" if gain.get("size") is None else " of the largest model"
     span = f"{_percent(number(gain, 'value'))}% [{_percent(low)}, {_percent(high)}]"
     last = number(gain, "at")
-    return f"twice the data, {short(last / 2)} to {short(last)} {data_name(data)}, cut the error{at} by {span}"
+    return f"twice the data, {short(last / 2)} to {short(last)} {data_units(data)}, cut the error{at} by {span}"
 
 
 def _percent(share: float) -> str:
@@ -132,7 +132,7 @@ def summary(data: Row) -> str:
         f"Law {law}, {FORMULAS.get(law, '')}, fitted to {number(fit, 'n_points'):.0f} points of "
         f"{number(fit, 'n_runs'):.0f} runs in {text(data, 'source')}: {amounts[2]:.0f} amounts from "
         f"{short(amounts[0])} to "
-        f"{short(amounts[1])} {data_name(data)}{of_sizes}."
+        f"{short(amounts[1])} {data_units(data)}{of_sizes}."
     )
 
 
@@ -214,6 +214,18 @@ def warnings(data: Row) -> list[str]:
 def data_name(data: Row) -> str:
     """Return the name of the column that counts data, in words."""
     return (text(part(data, "columns"), "data") or "data").replace("_", " ")
+
+
+def data_units(data: Row) -> str:
+    """Return what to call amounts in a sentence: the column's name, or `units` where it is called data."""
+    name = data_name(data)
+    return "units" if name == "data" else name
+
+
+def data_axis(data: Row, words: str = "data") -> str:
+    """Return the label of an axis of amounts."""
+    name = data_name(data)
+    return words if name == "data" else f"{words} ({name})"
 
 
 def loss_name(data: Row) -> str:
