@@ -66,6 +66,7 @@ def test_a_plan_uses_its_budget_and_says_what_it_cannot_tell(
         ({"sizes": "9e3 9.1e3"}, "9000 and 9100 are the same model of the ladder"),
         ({"stores": "nowhere"}, "nowhere"),
         ({"budget_flops": "1e12"}, "one budget"),
+        ({"check_training": "1"}, "--check-training: expected more than 1"),
     ],
 )
 def test_bad_plans_are_refused(
@@ -152,3 +153,22 @@ def test_a_floor_of_zero_is_not_taken_for_known() -> None:
     power = power_analysis(np.full(len(data), 1e4), data, np.zeros(len(data), dtype=np.bool_), none, worlds=60)
     assert power.standard_errors["E"] > 0.005
     assert power.standard_errors["alpha"] > 0.015  # 0.010 where every fit stays without a floor
+
+
+def test_longer_runs_are_planned_and_paid_for() -> None:
+    study = with_steps(replace(grid(), longer=2.0), 2000, 200, ())
+    checked = study.checked_runs()
+    assert [(study.sizes[run.size].size, study.amounts[run.amount].amount) for run in checked] == [
+        (study.sizes[0].size, 100),
+        (study.sizes[-2].size, 100),
+    ]
+    assert not any(run.held_out for run in checked)
+    assert [study.longer_steps(run) for run in checked] == [2000, 2000]
+    without = cost(replace(study, longer=0.0), 1)
+    assert cost(study, 1)[1] - without[1] == pytest.approx(
+        2000 * sum(study.sizes[run.size].step_flops for run in checked)
+    )
+    alone = replace(study, sizes=study.sizes[:1], holdout="none")
+    assert [run.amount for run in alone.checked_runs()] == [len(study.amounts) - 1]
+    with pytest.raises(ConfigError, match="more than 1"):
+        replace(study, longer=0.5)

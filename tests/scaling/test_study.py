@@ -21,6 +21,7 @@ from counterpoint.scaling.run_table import read_rows
 from counterpoint.scaling.study import Study, load_study, save_study
 from counterpoint.scaling.subset import open_pool, take
 from counterpoint.scaling.table import read_runs
+from counterpoint.scaling.training_check import TrainingCheck, check_words
 from counterpoint.store import Store, StoreWriter
 from counterpoint.train.config import DataConfig
 from counterpoint.train.recipes import resolve
@@ -65,6 +66,12 @@ def test_a_study_is_killed_resumed_and_released(study: Study, tmp_path: Path) ->
     state = run_study(folder, workers=1, progress=False)
     assert (state.done, state.waiting, state.failures) == (3, 5, ())
     first = {str(row["run"]): row for row in read_rows(folder)}
+    (check,) = state.checks
+    assert (check.steps, check.longer_steps, check.error) == (4, 8, first[check.run]["error"])
+    assert check.longer_error != check.error
+    assert check.gain == pytest.approx(1 - check.longer_error / check.error)
+    written_check = (folder / "training_check.json").read_text()
+    assert json.loads(written_check) == {"checks": [check.to_dict()]}
     assert not any(row["held_out"] for row in first.values())
     assert not (folder / "prediction.json").exists()
     assert list(json.loads((folder / "rates.json").read_text())) == [str(study.sizes[0].size)]
@@ -87,6 +94,7 @@ def test_a_study_is_killed_resumed_and_released(study: Study, tmp_path: Path) ->
     assert table.loss == pytest.approx(table.others["error_synthetic_3"].astype(np.float64))
     assert (table.others["flops"].astype(np.float64) > 0).all()
     assert run_study(folder, workers=1, progress=False, release=True).done == 8
+    assert (folder / "training_check.json").read_text() == written_check
     assert len(read_rows(folder)) == 16
 
 
@@ -160,3 +168,14 @@ def test_subsets_are_nested_and_apart_from_what_judges(store: Path, study: Study
     assert drawn[0] != drawn[1]
     seconds = pool.training["synthetic_3"][0].duration_s
     assert len(take(pool, 3 * seconds / 3600, "hours", None)["synthetic_3"]) == 3
+
+
+@pytest.mark.parametrize(("gain", "verb", "is_short"), [(0.2, "take 20.0% off", True), (-0.01, "add 1.0% to", False)])
+def test_training_that_was_short_is_said(gain: float, verb: str, is_short: bool) -> None:
+    check = TrainingCheck(
+        run="n1-d2-s0", size=1000, amount=25.0, unit="episodes", steps=400, error=0.5, longer_steps=800,
+        longer_error=0.5 * (1 - gain),
+    )  # fmt: skip
+    said = check_words([check])
+    assert f"800 instead of 400 steps on 25 episodes a robot {verb} the error of size 1000" in said[0]
+    assert any("short of training" in line for line in said) == is_short

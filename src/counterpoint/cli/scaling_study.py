@@ -71,6 +71,9 @@ class PlanArguments(OverridableArguments):
     """Power analysis: standard deviation of ln error between seeds."""
     keep_checkpoints: bool = False
     """Keep the checkpoints of runs after they are judged."""
+    check_training: float = 2.0
+    """Make the smallest and the largest size once more with this many times the steps, at the most data that is not
+    held out, to see whether runs are trained enough; 0 for no check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +161,14 @@ def plan_config(arguments: PlanArguments) -> PlanConfig:
             noise=arguments.noise,
         ),
         keep_checkpoints=arguments.keep_checkpoints,
+        longer=arguments.check_training,
     )
 
 
 def run_run(arguments: RunArguments) -> Reply:
     """Execute what a study still lacks; exit code 1 where a run failed."""
     from counterpoint.scaling.execute import run_study
+    from counterpoint.scaling.training_check import check_words
 
     state = run_study(
         arguments.study,
@@ -176,6 +181,7 @@ def run_run(arguments: RunArguments) -> Reply:
     lines = [
         f"{state.done} of {state.total} runs done ({state.train_s / 3600:.2f} hours of training); table: {state.table}",
         *(f"FAILED {each.run}: {each.reason}" for each in state.failures),
+        *check_words(state.checks),
     ]
     if state.failures:
         lines.append("failed runs are tried again when the same command is run again")

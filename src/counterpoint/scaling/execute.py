@@ -1,7 +1,8 @@
-"""Executing a study: search for rates, then the runs; held-out runs only when they are released.
+"""Executing a study: search for rates, the runs, some of them longer; held-out runs only when they are released.
 
     rates.wanted_tasks --engine--> search/NAME/result.json --> rates.json
     Study.runs         --engine--> runs/NAME/result.json   --> runs.jsonl, runs.csv
+    Study.checked_runs --engine--> checks/NAME/result.json --> training_check.json
 
 Nothing that was finished is done again, whenever this process was killed: a run's result is written whole by
 whoever ran it, and taken into the table from there. A run that fails is recorded with its reason, stops no other,
@@ -28,6 +29,7 @@ from counterpoint.scaling.run_table import append_rows, complete_runs, read_rows
 from counterpoint.scaling.single_run import RunTask, execute, finished_rows
 from counterpoint.scaling.study import Study, StudyRun, load_study, write_whole
 from counterpoint.scaling.subset import check_pool, open_pool
+from counterpoint.scaling.training_check import TrainingCheck, check_tasks, training_checks, write_checks
 
 log = logging.getLogger(__name__)
 Notice = Callable[[int, int], None]
@@ -56,6 +58,8 @@ class StudyState:
     train_s: float
     """Seconds of training of all finished runs."""
     table: Path
+    checks: tuple[TrainingCheck, ...] = ()
+    """What longer training gained, where it was tried."""
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain JSON."""
@@ -66,6 +70,7 @@ class StudyState:
             "failures": [{"run": each.run, "reason": each.reason} for each in self.failures],
             "train_seconds": self.train_s,
             "table": str(self.table),
+            "training_check": [each.to_dict() for each in self.checks],
         }
 
 
@@ -103,6 +108,7 @@ def run_study(
         runs = [run for run in study.runs() if not run.held_out]
         failures, runner = list[Failure](), open_engine(engine, workers=workers, address=address)
         failures += _sweep(study, folder, runs, runner, progress, on_run)
+        failures += _check_training(study, folder, runner, progress)
         if (predict or release) and (held := [run for run in study.runs() if run.held_out]):
             missing = {run.name for run in runs} - complete_runs(read_rows(folder))
             if missing:
@@ -129,6 +135,7 @@ def state(study: Study, folder: Path, failures: Sequence[Failure] = ()) -> Study
         failures=tuple(failures),
         train_s=sum(seconds.values()),
         table=folder / "runs.csv",
+        checks=training_checks(study, folder),
     )
 
 
@@ -154,13 +161,9 @@ def _sweep(
     """Search the rates of the runs' sizes, then make the runs that are missing."""
     sizes = sorted({run.size for run in runs})
     failures = _search(study, folder, sizes, engine, progress)
-    chosen = {size: best_multiple(search_errors(study, folder, size) if study.search else {}) for size in sizes}
-    unsearched = {size for size in sizes if wanted_tasks(study, folder, size)}
-    done = complete_runs(read_rows(folder))
+    chosen, done = _chosen(study, folder, sizes), complete_runs(read_rows(folder))
     missing = [
-        run_task(study, folder, run, chosen[run.size])
-        for run in runs
-        if run.name not in done and run.size not in unsearched
+        run_task(study, folder, run, chosen[run.size]) for run in runs if run.name not in done and run.size in chosen
     ]
     count = sum(run.name in done for run in runs)
     if on_run is not None:
@@ -191,6 +194,29 @@ def _search(study: Study, folder: Path, sizes: Sequence[int], engine: Engine, pr
     return failures
 
 
+def _check_training(study: Study, folder: Path, engine: Engine, progress: bool) -> list[Failure]:
+    """Make the longer runs that are missing, once the runs that they are compared with are there."""
+    failures: list[Failure] = []
+    done = complete_runs(read_rows(folder))
+    if not study.checked_runs() or any(run.name not in done for run in study.checked_runs()):
+        return failures
+    tasks = check_tasks(study, folder, _chosen(study, folder, [run.size for run in study.checked_runs()]))
+    missing = [task for task in tasks if finished_rows(task) is None]
+    for task, _ in _executed(study, folder, missing, engine, failures, "training check" if progress else ""):
+        log.debug("%s: done", task.name)
+    write_checks(study, folder)
+    return failures
+
+
+def _chosen(study: Study, folder: Path, sizes: Sequence[int]) -> dict[int, float]:
+    """Return the multiple of the rates of each size; sizes whose search is not done are left out."""
+    return {
+        size: best_multiple(search_errors(study, folder, size) if study.search else {})
+        for size in sizes
+        if not wanted_tasks(study, folder, size)
+    }
+
+
 def _executed(
     study: Study, folder: Path, tasks: Sequence[RunTask], engine: Engine, failures: list[Failure], label: str
 ) -> Iterator[tuple[RunTask, list[dict[str, Json]]]]:
@@ -208,7 +234,7 @@ def _executed(
                 if done.result is not None:
                     yield done.task, done.result
                     continue
-                name = done.task.name if done.task.kind == "runs" else f"search/{done.task.name}"
+                name = done.task.name if done.task.kind == "runs" else f"{done.task.kind}/{done.task.name}"
                 failures.append(Failure(run=name, reason=done.error))
                 record.write("note", run=name, reason=done.error)
                 log.warning("%s failed: %s", name, done.error)

@@ -67,6 +67,8 @@ class PlanConfig:
     offline: OfflineConfig = field(default_factory=lambda: OfflineConfig(samples=2, max_decisions=300))
     assumed: Assumption = field(default_factory=Assumption)
     keep_checkpoints: bool = False
+    longer: float = 2.0
+    """Factor on the steps of the runs that are made once more, to see whether training is enough; 0 for none."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
@@ -83,6 +85,8 @@ class PlanConfig:
         for name, count in (("seeds", self.num_seeds), ("floor-steps", self.floor_steps), ("workers", self.workers)):
             if count < 1:
                 raise ConfigError(f"--{name}: expected at least 1, got {count}")
+        if self.longer and not 1 < self.longer < float("inf"):
+            raise ConfigError(f"--check-training: expected more than 1, or 0 for no check, got {self.longer:g}")
         if self.steps is not None and self.steps < self.floor_steps:
             raise ConfigError(f"--steps: expected at least --floor-steps {self.floor_steps}, got {self.steps}")
 
@@ -145,6 +149,7 @@ def plan_study(config: PlanConfig, on_size: Callable[[int, int], object] | None 
         offline=config.offline,
         episodes_hash=pool.hashes(),
         keep_checkpoints=config.keep_checkpoints,
+        longer=config.longer,
     )
     share = amounts[-1] / pool.most(config.unit)
     hours = sum(one.duration_s for found in pool.training.values() for one in found) / 3600 * share
@@ -196,8 +201,9 @@ def with_steps(study: Study, top: int, floor: int, multiples: tuple[float, ...])
 
 
 def cost(study: Study, workers: int) -> tuple[float, float]:
-    """Return seconds with so many runs at a time, and FLOPs; of sweep and search."""
+    """Return seconds with so many runs at a time, and FLOPs; of sweep, search and longer runs."""
     tasks = [(run.size, study.amounts[run.amount].steps) for run in study.runs()]
+    tasks += [(run.size, study.longer_steps(run)) for run in study.checked_runs()]
     if study.search is not None:
         tasks += [(size, study.search.steps) for size in range(len(study.sizes)) for _ in study.search.multiples]
     seconds = [study.planned_s(size, steps) for size, steps in tasks]
@@ -274,6 +280,11 @@ def _rules(study: Study) -> tuple[str, ...]:
             f"(further while the best is at an end) at {study.search.amount:g} {study.unit}, on validation episodes "
             "that no run trains or is judged on"
         )
+    for run in study.checked_runs()[:1]:
+        rules.append(
+            f"training check: {study.longer:g} times the steps at {study.amounts[run.amount].amount:g} {study.unit}, "
+            "smallest and largest size that is not held out; what that gains is training, not data"
+        )
     if study.holdout != "none":
         rules.append("held-out runs wait for --release-holdout and are predicted before they run")
     return tuple(rules)
@@ -309,11 +320,12 @@ def _warnings(study: Study, power: Power, passes: float, config: PlanConfig, sec
     steps = [one.steps for one in study.amounts]
     if max(steps) > GROWN * min(steps):
         words.append(
-            f"Steps grow with data, {max(steps) / min(steps):.0f}x: exponents are those of data and training together. "
-            "To tell them apart, plan one size again with equal steps (--steps N --floor-steps N)."
+            f"Steps grow with data, {max(steps) / min(steps):.0f}x: exponents are those of data and training together "
+            f"unless {'the training check' if study.longer else '--check-training 2'} shows that more steps no longer "
+            "help; or plan equal steps (--steps N --floor-steps N)."
         )
     at_floor = sum(one.steps == config.floor_steps for one in study.amounts)
-    if at_floor > 1:
+    if 1 < at_floor < len(amounts):
         words.append(
             f"{at_floor} of {len(amounts)} amounts train at the floor of {config.floor_steps} steps: they see their "
             "data more often than the others."

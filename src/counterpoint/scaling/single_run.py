@@ -42,8 +42,9 @@ class RunTask:
     study: str
     """Folder of the study."""
     name: str
-    kind: Literal["runs", "search"]
-    """Runs of the sweep are judged on the evaluation episodes, those of the search on the validation episodes."""
+    kind: Literal["runs", "search", "checks"]
+    """Runs of the search are judged on the validation episodes, those of the sweep and longer ones on the evaluation
+    episodes."""
     size: int
     """Place in `Study.sizes`."""
     amount: float
@@ -75,7 +76,7 @@ def execute(task: RunTask) -> list[dict[str, Json]]:
     if not result.is_finished:
         raise KeyboardInterrupt
     policy = ModelPolicy(result.checkpoint, device=train_device(config))
-    held = pool.evaluation if task.kind == "runs" else pool.validation
+    held = pool.validation if task.kind == "search" else pool.evaluation
     judged = judge(policy, pool, held, study.offline)
     data = open_data(config, sources, policy.processor)
     with open_batches(config, data, World(device=torch.device("cpu")), 0) as batches:

@@ -5,6 +5,8 @@ STUDY/runs/NAME/            a run: metrics.jsonl, result.json
 STUDY/search/NAME/          a run of the search for learning rates
 STUDY/runs.jsonl, runs.csv  the run table: one line a run and robot; one row a run
 STUDY/rates.json            learning rate by size
+STUDY/checks/NAME/          a run once more with more steps
+STUDY/training_check.json   what the longer runs gained
 STUDY/failures.jsonl        runs that failed, with the reason
 STUDY/prediction.json       what was predicted of the held-out runs before they were released
 """
@@ -123,6 +125,8 @@ class Study:
     """Hash of the episodes for `training`, `validation` and `evaluation` when the study was planned."""
     keep_checkpoints: bool = False
     """Whether checkpoints stay after a run has been judged."""
+    longer: float = 0.0
+    """Factor on the steps with which some runs are made once more, to see whether training was enough; 0 for none."""
 
     def __post_init__(self) -> None:
         """Check the grid."""
@@ -130,6 +134,8 @@ class Study:
             raise ConfigError("study: expected at least one size, one amount and one seed")
         if not 0 <= self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction: expected a share in [0, 1), got {self.validation_fraction}")
+        if self.longer and not 1 < self.longer < float("inf"):
+            raise ConfigError(f"study.longer: expected more than 1, or 0 for no check, got {self.longer:g}")
         for key, values in (("sizes", [s.size for s in self.sizes]), ("amounts", [a.amount for a in self.amounts])):
             if values != sorted(set(values)) or values[0] <= 0:
                 raise ConfigError(f"study.{key}: expected different positive values in rising order, got {values}")
@@ -156,6 +162,19 @@ class Study:
             for seed in range(self.training.seed, self.training.seed + self.num_seeds)
         ]
         return sorted(found, key=lambda run: -self.planned_s(run.size, self.amounts[run.amount].steps))
+
+    def checked_runs(self) -> list[StudyRun]:
+        """Return the runs that are made once more, longer: the most data not held out, smallest and largest size."""
+        free = [run for run in self.runs() if not run.held_out and run.seed == self.training.seed]
+        if not self.longer or not free:
+            return []
+        most, sizes = max(run.amount for run in free), {run.size for run in free}
+        found = [run for run in free if run.amount == most and run.size in (min(sizes), max(sizes))]
+        return sorted(found, key=lambda run: run.size)
+
+    def longer_steps(self, run: StudyRun) -> int:
+        """Return the steps of a run that is made once more."""
+        return round(self.longer * self.amounts[run.amount].steps)
 
     def planned_s(self, size: int, steps: int) -> float:
         """Return seconds that a run should take; steps x parameters where nobody measured."""
