@@ -67,6 +67,17 @@ def test_pieces_and_state(sent: Sent) -> None:
     assert rest.headers["Upload-Offset"] == str(len(sent.manifest))
 
 
+def test_another_length_begins_anew_but_does_not_undo_what_is_whole(sent: Sent) -> None:
+    length = len(sent.manifest)
+    sent.create(sent.name(), length + 1)
+    sent.patch(sent.name(), 0, sent.manifest[:100])
+    begun = sent.create(sent.name(), length)
+    assert (begun.status_code, begun.headers["Upload-Offset"]) == (201, "0")
+    sent.patch(sent.name(), 0, sent.manifest)
+    assert sent.create(sent.name(), length + 1).status_code == 409
+    assert sent.client.head(sent.path(sent.name())).headers["Upload-Offset"] == str(length)
+
+
 @pytest.mark.parametrize("offset", ["1", "99", "1000000"])
 def test_wrong_offset_and_replay_are_409(sent: Sent, offset: str) -> None:
     sent.create(sent.name(), len(sent.manifest))
@@ -228,7 +239,7 @@ def test_commit_of_no_hash_is_404(sent: Sent) -> None:
 
 
 def test_too_many_requests_and_sites(run_with: Callable[..., Running], spool: Path) -> None:
-    running = run_with(max_sites=1, requests_per_site=1, body_timeout_s=5.0)
+    running = run_with(max_sites=1, requests_per_site=1)
     with running.client() as client:
         sent = Sent(spool, "noise-0", client)
         sent.create(sent.name(), len(sent.manifest))
@@ -282,8 +293,7 @@ def test_full_disk_is_507(run_with: Callable[..., Running], spool: Path) -> None
     assert "Retry-After" in answer.headers
 
 
-def test_two_requests_for_one_upload_are_423(run_with: Callable[..., Running], spool: Path) -> None:
-    running = run_with(body_timeout_s=5.0)
+def test_two_requests_for_one_upload_are_423(running: Running, spool: Path) -> None:
     with running.client() as client, socket.create_connection(("127.0.0.1", running.port)) as slow:
         sent = Sent(spool, "noise-0", client)
         sent.create(sent.name(), len(sent.manifest))
@@ -292,14 +302,18 @@ def test_two_requests_for_one_upload_are_423(run_with: Callable[..., Running], s
         assert sent.patch(sent.name(), 0, sent.manifest).status_code == 423
 
 
-def test_dawdling_body_is_408_and_loses_nothing_confirmed(running: Running, sent: Sent) -> None:
-    sent.create(sent.name(), len(sent.manifest))
-    answer = raw(running.port, piece_head(running, sent, len(sent.manifest)) + sent.manifest[:10])
-    assert answer.startswith(b"HTTP/1.1 408")
-    assert sent.patch(sent.name(), 0, sent.manifest).status_code == 204
+def test_dawdling_body_is_408_and_loses_nothing_confirmed(run_with: Callable[..., Running], spool: Path) -> None:
+    running = run_with(body_timeout_s=0.5)
+    with running.client() as client:
+        sent = Sent(spool, "noise-0", client)
+        sent.create(sent.name(), len(sent.manifest))
+        answer = raw(running.port, piece_head(running, sent, len(sent.manifest)) + sent.manifest[:10])
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert sent.patch(sent.name(), 0, sent.manifest).status_code == 204
 
 
-def test_dribbled_headers_are_cut(running: Running) -> None:
+def test_dribbled_headers_are_cut(run_with: Callable[..., Running]) -> None:
+    running = run_with(header_timeout_s=0.7)
     link = socket.create_connection(("127.0.0.1", running.port))
     with link, pytest.raises(OSError):  # noqa: PT011  # reset or broken pipe, as the system likes
         dribble(link)

@@ -102,11 +102,15 @@ class Incoming:
     def create(self, site: str, name: UploadName, length: int) -> tuple[Upload, bool]:
         """Return the upload and whether it is new; the same request again finds the same upload.
 
-        One of another length was a mistake of the same sender and is begun anew.
+        One of another length was a mistake of the same sender and is begun anew; but not one that has come whole,
+        which the commit takes or drops: there the mistake is in this request. TusError 409.
         """
         found = self.find(site, name)
-        if found is not None and found.length == length and not self.is_expired(found.touched_s):
-            return found, False
+        if found is not None and not self.is_expired(found.touched_s):
+            if found.length == length:
+                return found, False
+            if found.is_complete:
+                raise TusError(409, f"all {found.length} bytes of this upload have come, got Upload-Length {length}")
         folder = self.folder(site, name.episode)
         self._make(folder)
         self.drop(site, name)
