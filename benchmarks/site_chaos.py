@@ -1,6 +1,7 @@
 """A bad network on loopback: a TCP proxy that cuts connections, stalls, delays and flips bytes on their way up.
 
-It stands between senders and a receiver and counts what passes. All randomness comes from one seed.
+It stands between senders and a receiver and counts what passes. All randomness comes from one seed; a `Touch` does
+one exact thing instead.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ import asyncio
 import contextlib
 import random
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+Touch = Callable[[bytes, bool], Awaitable[bytes]]
+"""Given each chunk, and whether it goes up: returns what is passed on; an OSError cuts the connection there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +45,11 @@ class Passed:
 class ChaosProxy:
     """Listens on a free loopback port and forwards to another, in a thread of its own."""
 
-    def __init__(self, upstream_port: int, weather: Weather, seed: int) -> None:
-        """Start listening; `port` is set on return."""
+    def __init__(self, upstream_port: int, weather: Weather, seed: int, touch: Touch | None = None) -> None:
+        """Start listening; `port` is set on return. Chunks go through `touch` before the weather has them."""
         self.passed = Passed()
         self.weather = weather
+        self._touch = touch
         self.port = 0
         self._upstream_port = upstream_port
         self._random = random.Random(seed)
@@ -113,6 +119,8 @@ class ChaosProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[float], *, is_up: bool
     ) -> None:
         while data := await reader.read(32 << 10):
+            if self._touch is not None:
+                data = await self._touch(data, is_up)
             if self._random.random() < self.weather.stall_chance:
                 self.passed.stalls += 1
                 await asyncio.sleep(self._random.random() * self.weather.stall_s)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from receivers import QUICK, Running, Sent
+from receivers import PATIENT, Running, Sent
 from site_soak import noise_episode
 
 from counterpoint.store import StoreWriter
@@ -26,7 +26,7 @@ def run_with(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
     def run(**limits: float) -> Running:
-        started.append(Running(tmp_path / f"receiver-{len(started)}", replace(QUICK, **limits)))  # type: ignore[arg-type]  # numbers of either kind
+        started.append(Running(tmp_path / f"receiver-{len(started)}", replace(PATIENT, **limits)))  # type: ignore[arg-type]  # numbers of either kind
         return started[-1]
 
     yield run

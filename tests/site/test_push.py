@@ -18,8 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from receivers import Running
-from site_chaos import ChaosProxy, Weather
+from receivers import Running, bytes_to_send, config_for, push_all
 from site_soak import noise_episode
 from tusclient.client import TusClient
 
@@ -27,31 +26,19 @@ from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError, SiteError, StoreError
 from counterpoint.site.journal import read_journal
 from counterpoint.site.pace import Bandwidth, Patience, PieceSize
-from counterpoint.site.push import PushConfig, PushReport, push
+from counterpoint.site.push import PushConfig, push
 from counterpoint.site.tokens import Tokens, add_token, load_tokens, read_token
 from counterpoint.store import Store, StoreWriter
 from counterpoint.store.layout import sha256_hex
 
 Capture = pytest.CaptureFixture[str]
-MakeConfig = Callable[..., PushConfig]
-
-
-def config_for(running: Running, **changes: object) -> PushConfig:
-    values: dict[str, object] = {"target": running.url, "token": running.token, "timeout_s": 5.0, "patience_s": 30.0}
-    return PushConfig(**{**values, **changes})  # type: ignore[arg-type]  # test shorthand
-
-
-def push_all(spool: Path, running: Running, **changes: object) -> PushReport:
-    return push(spool, config_for(running, **changes), progress=False)
 
 
 def test_every_byte_goes_once(running: Running, spool: Path) -> None:
     report = push_all(spool, running)
     assert (report.committed, report.already, report.failed) == (3, 0, [])
     assert report.tally.sent_bytes == report.tally.needed_bytes == running.counted("bytes_confirmed_total")
-    assert report.tally.needed_bytes == sum(
-        path.stat().st_size for pattern in ("episodes/*/*/*", "*s/*.json") for path in spool.glob(pattern)
-    )
+    assert report.tally.needed_bytes == bytes_to_send(spool)
     assert Store.open(running.store).verify() == []
     again = push_all(spool, running)
     assert (again.committed, again.already, again.confirmed_before) == (0, 0, 3)
@@ -71,58 +58,7 @@ def test_without_a_ledger_the_receiver_is_asked_and_nothing_is_sent(running: Run
 def test_many_workers_bring_shared_descriptions_once(running: Running, spool: Path) -> None:
     report = push_all(spool, running, parallel=3)
     assert report.committed == 3
-    assert report.tally.sent_bytes == sum(
-        path.stat().st_size for pattern in ("episodes/*/*/*", "*s/*.json") for path in spool.glob(pattern)
-    )
-
-
-@pytest.mark.parametrize(
-    "weather",
-    [
-        Weather(bytes_until_cut=60_000),
-        Weather(corrupt_chance=0.1),
-        Weather(bytes_until_cut=200_000, corrupt_chance=0.05, stall_chance=0.1, stall_s=0.2),
-    ],
-)
-def test_bad_links_cost_only_what_was_lost(running: Running, spool: Path, weather: Weather) -> None:
-    proxy = ChaosProxy(running.port, weather, seed=3)
-    try:
-        report = push_all(spool, running, target=f"http://127.0.0.1:{proxy.port}")
-    finally:
-        proxy.close()
-    assert report.committed + report.already == 3
-    assert report.failed == []
-    assert report.tally.retries > 0
-    assert report.tally.confirmed_again_bytes == 0
-    # What the receiver confirmed, all requests together, is what there was to send: no confirmed byte came twice.
-    assert running.counted("bytes_confirmed_total") == sum(
-        path.stat().st_size for pattern in ("episodes/*/*/*", "*s/*.json") for path in spool.glob(pattern)
-    )
-    assert Store.open(running.store).verify() == []
-
-
-def test_receiver_that_restarts_is_waited_for(running: Running, spool: Path) -> None:
-    proxy = ChaosProxy(running.port, Weather(), seed=0)
-    command = [sys.executable, "-m", "counterpoint.cli.main", "site", "push", str(spool), "--json", "--limit-mbps", "2"]
-    token = running.folder / "token"
-    token.write_text(running.token)
-    command += ["--to", f"http://127.0.0.1:{proxy.port}", "--token-file", str(token)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as pushing:
-        try:
-            while running.counted("bytes_confirmed_total") < 20_000:
-                assert pushing.poll() is None
-                time.sleep(0.01)
-            running.stop()
-            running.start()
-            proxy.forward_to(running.port)
-            output, _ = pushing.communicate(timeout=60)
-        finally:
-            pushing.kill()
-            proxy.close()
-    report = json.loads(output)
-    assert report["committed"] + report["already"] == 3
-    assert report["retries"] > 0
-    assert report["confirmed_again_bytes"] == 0
+    assert report.tally.sent_bytes == bytes_to_send(spool)
 
 
 def test_back_pressure_is_waited_for(run_with: Callable[..., Running], spool: Path) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import ssl
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -214,20 +215,27 @@ class _Push:
             self.report.deleted += 1
 
     async def _settle(self, sender: Sender, parcel: Parcel) -> Verdict:
-        """Give the receiver what it asks for until the episode is committed or refused."""
-        for _ in range(MAX_ROUNDS):
-            verdict = await sender.commit(parcel.info.episode_id, parcel.manifest_sha256)
-            if verdict.state != "open":
-                return verdict
-            if any("/" in missing.name for missing in verdict.missing):
-                async with self._describing:  # descriptions are shared: let one episode bring them, not several
-                    verdict = await sender.commit(parcel.info.episode_id, parcel.manifest_sha256)
-                    if verdict.state == "open":
-                        await self._supply(sender, parcel, verdict)
-                        verdict = await sender.commit(parcel.info.episode_id, parcel.manifest_sha256)
+        """Give the receiver what it asks for until the episode is committed or refused.
+
+        Descriptions are shared: one episode brings them and is seen through to its end, for they are in the store
+        once it is committed and not before; the others wait and ask again.
+        """
+        async with AsyncExitStack() as turn:
+            has_turn = has_described = False
+            for _ in range(MAX_ROUNDS):
+                verdict = await sender.commit(parcel.info.episode_id, parcel.manifest_sha256)
                 if verdict.state != "open":
                     return verdict
-            await self._supply(sender, parcel, verdict)
+                wants_descriptions = any("/" in missing.name for missing in verdict.missing)
+                if wants_descriptions and not has_turn:
+                    await turn.enter_async_context(self._describing)
+                    has_turn = True
+                    continue
+                if has_turn and not (wants_descriptions or has_described):  # another has brought them meanwhile
+                    await turn.aclose()
+                    has_turn = False
+                has_described |= wants_descriptions
+                await self._supply(sender, parcel, verdict)
         raise StoreError(f"the receiver still asks for files after {MAX_ROUNDS} rounds; see its log")
 
     async def _supply(self, sender: Sender, parcel: Parcel, verdict: Verdict) -> None:
