@@ -118,12 +118,9 @@ def run_fit(arguments: FitArguments) -> Reply:
     from tqdm import tqdm
 
     from counterpoint.scaling.choose import fit_law
-    from counterpoint.scaling.fit_record import save_fit
+    from counterpoint.scaling.diversity import told
 
-    if arguments.workers is not None and arguments.workers < 1:
-        raise ConfigError(f"--workers: expected 1 or more, got {arguments.workers}")
-    if arguments.bootstrap < 2:
-        raise ConfigError(f"--bootstrap: expected 2 or more draws, got {arguments.bootstrap}")
+    delta = _checked(arguments)
     runs = _read(
         arguments,
         needs_size=None if arguments.law == "auto" else _uses_size(arguments.law),
@@ -134,7 +131,7 @@ def run_fit(arguments: FitArguments) -> Reply:
         record = fit_law(
             runs,
             arguments.law,
-            delta=_delta(arguments.delta),
+            delta=delta,
             draws=arguments.bootstrap,
             workers=arguments.workers,
             on_draw=bar.update,
@@ -148,6 +145,7 @@ def run_fit(arguments: FitArguments) -> Reply:
     columns = ", ".join(f"{role} {found.table.columns[role]!r}" for role in used if role in found.table.columns)
     lines = [
         f"{arguments.runs}: {columns}",
+        told(found.table),
         f"law {found.law.name}, {len(runs)} points, Huber delta {found.delta:.3g}, loss "
         f"{found.solution.objective:.6g}, {found.solution.starts_at_optimum} of {found.solution.starts} starts agree",
         "",
@@ -165,11 +163,7 @@ def run_fit(arguments: FitArguments) -> Reply:
         ]
     lines += ["", *(f"warning: {warning}" for warning in record.warnings)]
     if arguments.out is not None:
-        save_fit(record, arguments.out)
-        if arguments.report:
-            page = _write_page(record, arguments)
-            lines.append(f"page: {page}")
-        lines.append(f"written to {arguments.out}; next: counterpoint scale forecast {arguments.out} --error 0.8x")
+        lines += _write(record, arguments.out, arguments)
     return Reply(data=record.to_dict(), text="\n".join(lines).rstrip())
 
 
@@ -215,6 +209,7 @@ def run_verify(arguments: VerifyArguments) -> Reply:
             data=names.get("data"),
             loss=names.get("loss"),
             unique=names.get("unique") if record.estimate.law.name == "repetition" else None,
+            to_fit=False,
         )
     found = verify(record, arguments.holdout, new_runs, arguments.tolerance)
     held = found.holdout
@@ -228,23 +223,23 @@ def run_verify(arguments: VerifyArguments) -> Reply:
 
 def run_forecast(arguments: ForecastArguments) -> Reply:
     """Say what an error needs in data, training and money; refuse where the law cannot tell."""
-    from counterpoint.scaling.cost import Prices
+    from counterpoint.scaling.cost import Prices, data_unit
     from counterpoint.scaling.fit_record import load_fit
     from counterpoint.scaling.forecast import forecast
 
     prices = Prices(hour=arguments.cost_hour, gpu_hour=arguments.gpu_hour)
-    found = forecast(load_fit(arguments.fit), arguments.error, size=arguments.at_size, prices=prices)
+    record = load_fit(arguments.fit)
+    found = forecast(record, arguments.error, size=arguments.at_size, prices=prices)
+    unit = data_unit(record.estimate.table) or "units of data"
     at = "" if found.size is None else f" at size {found.size:.4g}"
-    lines = [
-        f"wanted error {found.target:.4g}{at}; the law gives {found.error_now:.4g} at {found.data_now:.4g} of data"
-    ]
+    lines = [f"wanted error {found.target:.4g}{at}; the law gives {found.error_now:.4g} at {found.data_now:.4g} {unit}"]
     if found.data is None:
         lines.append(f"refused: {found.refused}")
     else:
         assert found.data80 is not None  # given with every number
         assert found.data95 is not None
         lines.append(
-            f"data needed: {found.data:.4g} (80% {_span(found.data80)}, 95% {_span(found.data95)}), "
+            f"data needed: {found.data:.4g} {unit} (80% {_span(found.data80)}, 95% {_span(found.data95)}), "
             f"{found.extrapolation:.2g} times the largest amount that was tried"
         )
         lines.append(f"new data: {found.new_hours_cost:,.0f} in money")
@@ -276,13 +271,34 @@ def run_allocate(arguments: AllocateArguments) -> Reply:
     return Reply(data=found.to_dict(), text="\n".join(lines))
 
 
-def _write_page(record: FitRecord, arguments: FitArguments) -> Path:
-    from counterpoint.report.scaling_page import write_scaling_report
-    from counterpoint.scaling.report_data import save_report_data
+def _checked(arguments: FitArguments) -> float | Literal["auto"]:
+    """Check what would else fail after minutes of work, or after an earlier fit was replaced; return the delta."""
+    from counterpoint.scaling.cost import Prices
 
-    assert arguments.out is not None  # the page goes beside the fit
-    save_report_data(record, arguments.out)
-    return write_scaling_report(arguments.out, cost_hour=arguments.cost_hour, gpu_hour=arguments.gpu_hour)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise ConfigError(f"--workers: expected 1 or more, got {arguments.workers}")
+    if arguments.bootstrap < 2:
+        raise ConfigError(f"--bootstrap: expected 2 or more draws, got {arguments.bootstrap}")
+    if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
+        raise ConfigError(f"--out {arguments.out}: is a file, expected a folder")
+    Prices(hour=arguments.cost_hour, gpu_hour=arguments.gpu_hour)
+    return _delta(arguments.delta)
+
+
+def _write(record: FitRecord, out: Path, arguments: FitArguments) -> list[str]:
+    """Write the fit and its page; all is computed before anything of an earlier fit is replaced."""
+    from counterpoint.report.scaling_page import write_scaling_report
+    from counterpoint.scaling.fit_record import save_fit
+    from counterpoint.scaling.report_data import report_data, write_report_data
+
+    told = report_data(record) if arguments.report else None
+    save_fit(record, out)
+    lines = [f"written to {out}; next: counterpoint scale forecast {out} --error 0.8x"]
+    if told is None:
+        return lines
+    write_report_data(told, out)
+    page = write_scaling_report(out, cost_hour=arguments.cost_hour, gpu_hour=arguments.gpu_hour)
+    return [f"page: {page}", *lines]
 
 
 def _read(
@@ -324,9 +340,12 @@ def _delta(text: str) -> float | Literal["auto"]:
     if text == "auto":
         return "auto"
     try:
-        return float(text)
+        value = float(text)
     except ValueError as error:
         raise ConfigError(f"--delta: expected a number such as 1e-3, or auto, got {text!r}") from error
+    if not 0 < value < 10:
+        raise ConfigError(f"--delta: expected 0 to 10 (of ln L) or auto, got {text}")
+    return value
 
 
 def _span(ends: tuple[float, float]) -> str:

@@ -233,6 +233,8 @@ def run_mix(arguments: MixLawArguments) -> Reply:
     draws = arguments.bootstrap if arguments.bootstrap is not None else 200 if arguments.law == "exp" else 40
     if draws < 2:
         raise ConfigError(f"--bootstrap: expected 2 or more draws, got {draws}")
+    if arguments.delta is not None and not 0 < arguments.delta < 10:
+        raise ConfigError(f"--delta: expected 0 to 10 (of ln L), got {arguments.delta}")
     mixtures = read_mixtures(
         arguments.mixtures,
         sources=_listed(chain(*arguments.sources)),

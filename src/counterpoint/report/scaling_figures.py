@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -176,10 +177,16 @@ def cost_figure(data: Row, prices: tuple[float, float]) -> Picture | None:
     return Picture(
         svg=svg,
         title="What a percent costs",
-        meaning=f"At {prices[0]:g} for {each} (the training on it included) and {prices[1]:g} for an hour of the "
-        "training device; bands are 95%. The dotted line is the largest amount that was tried"
-        + ("." if by_size is None else "; the lower curve is the better buy."),
+        meaning=f"At {prices[0]:g} for {each} {_training(data, prices)}; bands are 95%. The dotted line is the largest "
+        "amount that was tried" + ("." if by_size is None else "; the lower curve is the better buy."),
     )
+
+
+def _training(data: Row, prices: tuple[float, float]) -> str:
+    """Say whether the price of data has that of training on them."""
+    if math.isfinite(number(part(data, "cost"), "gpu_hours_per_data")):
+        return f"(the training on it included) and {prices[1]:g} for an hour of the training device"
+    return "(without the training on it: no column gpu_hours says what runs took)"
 
 
 def costs(data: Row, prices: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:

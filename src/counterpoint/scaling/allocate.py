@@ -14,11 +14,10 @@ import numpy as np
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.scaling.bootstrap import ends
-from counterpoint.scaling.cost import FLOPS_A_TOKEN, Prices, flops_per_unit, gpu_hours_per_unit
+from counterpoint.scaling.cost import FLOPS_A_TOKEN, Prices, data_unit, flops_per_unit, gpu_hours_per_unit, unpriced
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float, axes
-from counterpoint.scaling.intake_units import unit_of
 
 NEAR = 1.01
 """Sizes whose error is within this factor of the least are nearly optimal."""
@@ -86,6 +85,8 @@ def allocate(
         raise ConfigError(f"law {found.law.name!r} has no size; fit additive, kaplan or joint to choose one")
     unit, assumed = _per_unit(found, per_unit, counts_flops=flops is not None)
     cost = prices or Prices()
+    if money is not None:
+        assumed += unpriced(found.table, cost)
     tried = np.log(found.table.size)
     sizes = np.exp(np.linspace(tried.min() - _REACH, tried.max() + _REACH, _GRID))
     spent = unit * sizes if flops is not None else cost.hour + unit * sizes * cost.gpu_hour
@@ -132,7 +133,7 @@ def _per_unit(found: Estimate, given: float | None, *, counts_flops: bool) -> tu
     if unit is not None:
         return unit, []
     column = found.table.columns.get("data", "data")
-    if counts_flops and unit_of(column) in (None, "tokens"):
+    if counts_flops and data_unit(found.table) in (None, "tokens"):
         return FLOPS_A_TOKEN, [
             f"No column counts FLOPs: {FLOPS_A_TOKEN:g} for each parameter and unit of {column!r} are assumed, as for "
             "tokens; else give --per-unit."

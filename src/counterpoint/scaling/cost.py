@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from counterpoint.core.errors import ConfigError
+from counterpoint.scaling.forms import Float
+from counterpoint.scaling.intake_units import unit_of
 from counterpoint.scaling.table import RunTable, plain
 
 FLOPS = ("flops", "flop", "training_flops", "training_flop", "train_flops", "total_flops", "compute", "c")
@@ -14,7 +17,7 @@ FLOPS = ("flops", "flop", "training_flops", "training_flop", "train_flops", "tot
 FLOPS_A_TOKEN = 6.0
 """Of training, for each parameter and token: forwards 2, backwards 4 (Kaplan et al. 2020)."""
 MEASURES = {"gpu_hours": 1.0, "train_hours": 1.0, "train_seconds": 1 / 3600}
-"""Columns that time a run, and their unit in hours."""
+"""Columns that time a run, and their unit in hours; compared without case and punctuation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +35,39 @@ class Prices:
             raise ConfigError(f"prices: expected amounts of 0 or more, got {self.hour} and {self.gpu_hour}")
 
 
+def data_unit(table: RunTable) -> str | None:
+    """Return the unit of the data, by their column's name or that of one with the same numbers; None if none says."""
+    column = table.columns.get("data", "data")
+    own = table.others.get(column)
+    same = (name for name, values in table.others.items() if own is not None and np.array_equal(values, own))
+    return next((unit for name in (column, *same) if (unit := unit_of(name)) is not None), None)
+
+
+def unpriced(table: RunTable, prices: Prices) -> list[str]:
+    """Return a warning where the price of an hour is taken for another unit, or one that nothing names."""
+    if prices.hour == 0 or data_unit(table) == "hours":
+        return []
+    column = table.columns.get("data", "data")
+    return [f"The price of an hour is taken for each unit of {column!r}; give --cost-hour for one of these."]
+
+
 def gpu_hours_per_unit(table: RunTable) -> float | None:
     """Return hours of training for each unit of size x data, the median over runs; None where no column says.
 
     Training time is taken as proportional to size x data: one pass, or a fixed number of passes, over all data.
     """
-    if table.size is None:
-        return None
-    for name, hours in MEASURES.items():
-        if name in table.others:
-            spent = np.asarray(table.others[name], dtype=np.float64) * hours
-            known = np.isfinite(spent) & (spent > 0)
-            if known.any():
-                return float(np.median(spent[known] / (table.size * table.data)[known]))
-    return None
+    return None if table.size is None else _median(table, MEASURES, table.size * table.data)
+
+
+def gpu_hours_per_data(table: RunTable, size: float | None) -> float | None:
+    """Return hours of training for each unit of data, of a model of that size; None where no column says.
+
+    Without a size, for laws that know none, the median over the runs as they are.
+    """
+    if size is None:
+        return _median(table, MEASURES, table.data)
+    unit = gpu_hours_per_unit(table)
+    return None if unit is None else unit * size
 
 
 def flops_per_unit(table: RunTable) -> float | None:
@@ -53,12 +75,15 @@ def flops_per_unit(table: RunTable) -> float | None:
 
     Columns are named `flops`, `compute`, `training_flop`, ...; case and punctuation do not count.
     """
-    if table.size is None:
-        return None
+    return None if table.size is None else _median(table, dict.fromkeys(FLOPS, 1.0), table.size * table.data)
+
+
+def _median(table: RunTable, factors: Mapping[str, float], units: Float) -> float | None:
+    """Return the median of a column over units, [rows], times the factor of its name; of numbers only."""
     for name, column in table.others.items():
-        if plain(name) in FLOPS and column.dtype.kind in "fiu":
-            spent = np.asarray(column, dtype=np.float64)
+        if plain(name) in factors and column.dtype.kind in "fiu":
+            spent = np.asarray(column, dtype=np.float64) * factors[plain(name)]
             known = np.isfinite(spent) & (spent > 0)
             if known.any():
-                return float(np.median(spent[known] / (table.size * table.data)[known]))
+                return float(np.median(spent[known] / units[known]))
     return None

@@ -9,14 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from counterpoint.core.records import Json
-from counterpoint.scaling.table import RunTable, plain
+from counterpoint.scaling.table import KINDS, RunTable, counted
 
-COUNTS = (
-    "hours", "episodes", "frames", "environments", "objects", "robots", "sites", "tasks", "embodiments", "operators",
-)  # fmt: skip
-"""Columns that count what data are made of; `num_` may stand before."""
-KINDS = ("environments", "objects", "robots", "sites", "tasks", "embodiments", "operators")
-"""Those that count different things; the others are volume."""
+COUNTS = ("hours", "episodes", "frames", *KINDS)
+"""Columns that count what data are made of; those of KINDS count different things, the others are volume."""
+APART = 1.5
+"""Ratio of two counts from which on runs of equal data differ in more than the draw of a seed."""
 FOLLOWS = 0.9
 """Correlation of logarithms from which on what grew with the data cannot be told from them."""
 
@@ -28,7 +26,7 @@ def diversity(table: RunTable) -> list[Json]:
     """
     rows: list[Json] = []
     for name, column in table.others.items():
-        if name == table.columns.get("data") or _counted(name) not in COUNTS:
+        if name == table.columns.get("data") or counted(name) not in COUNTS:
             continue
         try:
             values = np.asarray(column, dtype=np.float64)
@@ -50,10 +48,35 @@ def confounded(table: RunTable) -> list[str]:
     return [
         str(row["column"])
         for row in diversity(table)
-        if isinstance(row, dict) and _counted(str(row["column"])) in KINDS
+        if isinstance(row, dict) and counted(str(row["column"])) in KINDS
         if isinstance(row["correlation"], float) and abs(row["correlation"]) >= FOLLOWS
     ]
 
 
-def _counted(name: str) -> str:
-    return plain(name).removeprefix("num_").removeprefix("n_")
+def pooled(table: RunTable) -> list[tuple[str, int]]:
+    """Return which counts of things differ between runs of equal data and size, and how many values each has."""
+    places = np.stack([table.data, np.ones_like(table.data) if table.size is None else table.size], axis=1)
+    _, place = np.unique(places, axis=0, return_inverse=True)
+    found = []
+    for name, column in table.others.items():
+        if name == table.columns.get("data") or counted(name) not in KINDS or column.dtype.kind not in "fiu":
+            continue
+        values = np.asarray(column, dtype=np.float64)
+        least, most = np.full(place.max() + 1, np.inf), np.full(place.max() + 1, -np.inf)
+        np.minimum.at(least, place.ravel(), values)
+        np.maximum.at(most, place.ravel(), values)
+        if ((least > 0) & (most >= APART * least)).any():
+            found.append((name, len(np.unique(values))))
+    return found
+
+
+def told(table: RunTable) -> str:
+    """Return in a line what the data are made of, beside how much they are."""
+    column = table.columns.get("data", "data")
+    words = []
+    for row in diversity(table):
+        assert isinstance(row, dict)  # as `diversity` writes them
+        follows = row["correlation"]
+        how = f"correlation {round(follows, 2) + 0.0:.2f}" if isinstance(follows, float) else "does not vary"
+        words.append(f"{row['column']} {row['least']:g} to {row['most']:g} ({how})")
+    return f"beside {column!r}: {', '.join(words) or 'no column counts environments, objects, robots, ...'}"

@@ -56,7 +56,8 @@ def matching(text: str, columns: Mapping[str, Column], rows: int) -> NDArray[np.
     plain = re.sub(r"`([^`]+)`", stand_in, text)
     try:
         tree = ast.parse(plain.strip(), mode="eval").body
-        found = _evaluate(tree, columns, quoted)
+        with np.errstate(all="ignore"):  # a division by 0 is infinite, and compared as such
+            found = _evaluate(tree, columns, quoted)
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ConfigError | LookupError) or type(error).__module__.startswith("counterpoint"):
             raise

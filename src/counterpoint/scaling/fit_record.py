@@ -66,10 +66,8 @@ class FitRecord:
 
 
 def save_fit(record: FitRecord, folder: Path) -> None:
-    """Write a fit into a folder, replacing one that is there."""
+    """Write a fit into a folder; one that is there is replaced once the new one is written in full."""
     folder.mkdir(parents=True, exist_ok=True)
-    for made_from_it in ("report.json", "report.html"):
-        (folder / made_from_it).unlink(missing_ok=True)
     found = record.estimate
     again: dict[str, Json] = {
         "format": FORMAT,
@@ -79,12 +77,18 @@ def save_fit(record: FitRecord, folder: Path) -> None:
         "table": found.table.path,
         **record.to_dict(),
     }
-    (folder / "fit.json").write_text(json.dumps(finite_json(again), indent=2, allow_nan=False) + "\n")
-    np.save(folder / "draws.npy", found.draws)
-    with (folder / "points.csv").open("w", newline="", encoding="utf-8") as file:
+    parts = {name: folder / f"{name}.part" for name in ("fit.json", "draws.npy", "points.csv")}
+    parts["fit.json"].write_text(json.dumps(finite_json(again), indent=2, allow_nan=False) + "\n")
+    with parts["draws.npy"].open("wb") as draws:
+        np.save(draws, found.draws)
+    with parts["points.csv"].open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(found.table.others)
         writer.writerows(zip(*(column.tolist() for column in found.table.others.values()), strict=True))
+    for made_from_it in ("report.json", "report.html"):
+        (folder / made_from_it).unlink(missing_ok=True)
+    for name, part in parts.items():
+        part.replace(folder / name)
 
 
 def load_fit(folder: Path) -> FitRecord:

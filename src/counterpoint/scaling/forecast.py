@@ -14,11 +14,10 @@ import numpy as np
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.scaling.bootstrap import FEW_RUNS, ends, expanded
-from counterpoint.scaling.cost import Prices, gpu_hours_per_unit
+from counterpoint.scaling.cost import Prices, gpu_hours_per_data, unpriced
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float, axes
-from counterpoint.scaling.intake_units import unit_of
 
 FAR = 10.0
 """Forecasts beyond this multiple of the largest amount that was tried are grey."""
@@ -115,8 +114,8 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
     drawn = np.asarray([amount_for(found, vector, wanted, at) for vector in found.draws])
     refused = _refusal(found, wanted, needed, at)
     given = None if refused else needed
-    gpu = gpu_hours_per_unit(table)
-    hours = gpu * at * needed if gpu is not None and at is not None and not refused else None
+    gpu = gpu_hours_per_data(table, at)
+    hours = gpu * needed if gpu is not None and not refused else None
     return Forecast(
         target=wanted,
         size=at,
@@ -131,7 +130,11 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
         gpu_hours=hours,
         gpu_cost=None if hours is None else hours * cost.gpu_hour,
         refused=refused,
-        warnings=(*record.warnings, *([] if refused else _warnings(found, needed, most, drawn, cost))),
+        warnings=(
+            *record.warnings,
+            *([] if refused else [*_warnings(found, needed, most, drawn), *_outside(found, needed, at)]),
+            *([] if refused else [*unpriced(table, cost), *_untimed(gpu, cost)]),
+        ),
     )
 
 
@@ -175,7 +178,7 @@ def _least_floor(found: Estimate) -> float:
     return next((low for low in (floor.ci95[0], floor.profile95[0]) if math.isfinite(low)), -math.inf)
 
 
-def _warnings(found: Estimate, needed: float, most: float, drawn: Float, cost: Prices) -> list[str]:
+def _warnings(found: Estimate, needed: float, most: float, drawn: Float) -> list[str]:
     words = []
     if needed > FAR * most:
         words.append(
@@ -186,10 +189,28 @@ def _warnings(found: Estimate, needed: float, most: float, drawn: Float, cost: P
         words.append("The interval takes E = 0 for true: a floor that these runs do not show would need more data.")
     if not np.isfinite(drawn).all():
         words.append(f"Under {100 * (1 - np.isfinite(drawn).mean()):.0f}% of the redrawn laws no amount is enough.")
-    column = found.table.columns.get("data", "data")
-    if cost.hour > 0 and unit_of(column) != "hours":
-        words.append(f"The price of an hour is taken for each unit of {column!r}; give --cost-hour for one of these.")
     return words
+
+
+def _outside(found: Estimate, needed: float, size: float | None) -> list[str]:
+    """Say where a forecast leaves the sizes, or goes below the amounts, that were tried."""
+    words, least = [], float(found.table.data.min())
+    if needed < least:
+        words.append(f"{needed:.3g} lies below the least amount that was tried, {least:.3g}: no run tells of it.")
+    if size is not None and found.table.size is not None:
+        smallest, largest = float(found.table.size.min()), float(found.table.size.max())
+        if not smallest / FAR <= size <= largest * FAR:
+            words.append(
+                f"Size {size:.3g} is more than {FAR:.0f} times outside the sizes that were tried, {smallest:.3g} to "
+                f"{largest:.3g}: a guess."
+            )
+    return words
+
+
+def _untimed(gpu: float | None, cost: Prices) -> list[str]:
+    if gpu is not None or cost.gpu_hour == 0:
+        return []
+    return ["Training is not in the money: no column gpu_hours or train_seconds says what the runs took."]
 
 
 def _span(found: Estimate, drawn: Float, needed: float, level: float) -> tuple[float, float]:

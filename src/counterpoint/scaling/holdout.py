@@ -82,7 +82,11 @@ def score(table: RunTable, name: str, held: NDArray[np.bool_], rule: str, delta:
     kept = table.take(~held)
     if np.isin(table.run[held], kept.run).any():
         rule = f"{rule}; checkpoints of runs that were fitted too"
-    fitted = estimate(kept, name, delta=delta, draws=DRAWS, with_profiles=False)
+    try:
+        fitted = estimate(kept, name, delta=delta, draws=DRAWS, with_profiles=False)
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"{table.path}: ")
+        raise ConfigError(f"{table.path}: without the {held.sum()} runs held out ({rule}): {reason}") from error
     return compare(fitted, table.take(held), rule)
 
 

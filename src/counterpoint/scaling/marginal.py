@@ -13,7 +13,7 @@ import numpy as np
 
 from counterpoint.core.records import Json
 from counterpoint.scaling.bootstrap import ends
-from counterpoint.scaling.cost import gpu_hours_per_unit
+from counterpoint.scaling.cost import gpu_hours_per_data
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.forms import Float, axes
 
@@ -49,14 +49,13 @@ class Marginal:
 def marginal(found: Estimate, size: float | None, data: Float) -> Marginal:
     """Return slopes of the law at `data` [points] and one size, with intervals from redrawn runs."""
     by_data = _slopes(found, size, data, 0.0, _STEP)
-    unit = gpu_hours_per_unit(found.table)
     uses = found.law.uses_size and size is not None
     return Marginal(
         size=size if uses else None,
         data=tuple(data.tolist()),
         slope=by_data,
         size_slope=_slopes(found, size, data, _STEP, 0.0) if uses else None,
-        gpu_hours=unit * size if unit is not None and uses and size is not None else None,
+        gpu_hours=gpu_hours_per_data(found.table, size if uses else None),
     )
 
 

@@ -16,6 +16,7 @@ a step in the index beats a constant and a line clearly, and only as a bracket.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -27,11 +28,12 @@ from scipy.stats import t as student
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.scaling.bootstrap import floored
+from counterpoint.scaling.column_names import is_error
 from counterpoint.scaling.estimate import noise_delta
 from counterpoint.scaling.forms import Axes, Float
 from counterpoint.scaling.known import form
 from counterpoint.scaling.solve import descend, polish, solve
-from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.table import RunTable, plain
 from counterpoint.scaling.threshold import Threshold, find_threshold
 
 Verdict = Literal["regressing", "ossifying", "capacity-limited", "no evidence"]
@@ -42,6 +44,7 @@ NAMED = 6
 """Sizes that a warning names."""
 LEVEL = 0.05
 LEAST_INDEX = 0.25
+_RATE = re.compile(r"(?:^|_)(success(es|ful)?|succeeded|solved|failures?|failed)(?:_|$)")
 RISE = 0.01
 RISE_SIGMAS = 4.0
 """A single curve that rises by more than both (share of its least error, noise) overfits."""
@@ -138,8 +141,9 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
     """Test every size of a table of runs; `on_size` is called after each.
 
     Raises:
-        ConfigError: no sizes, or too few sizes or amounts to fit the null and look past a hinge.
+        ConfigError: no sizes, or too few sizes or amounts to fit the null and look past a hinge; a rate of success.
     """
+    _check_error(table)
     if table.size is None:
         raise ConfigError(f"{table.path}: no column for size; the test compares sizes, name it with --size")
     x, log_errors, sizes = table.axes(), table.log_loss, np.unique(table.size)
@@ -179,6 +183,18 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
         noise=delta / 1.35,
         warnings=tuple(warnings),
     )
+
+
+def _check_error(table: RunTable) -> None:
+    """Raise ConfigError for what no verdict may rest on: rates of success (arXiv 2304.15004), errors all alike."""
+    column = table.columns.get("loss", "loss")
+    if _RATE.search(plain(column)) and not is_error(column):
+        raise ConfigError(
+            f"{table.path}: column {column!r} is a rate of success or failure, which stands still and jumps where the "
+            "model changes smoothly; name a continuous error with --loss, such as the next-action error"
+        )
+    if np.ptp(table.log_loss) == 0:
+        raise ConfigError(f"{table.path}: column {column!r} (loss) is the same in every row; nothing to test")
 
 
 def _at_hinges(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from counterpoint.core.errors import ConfigError
 from counterpoint.scaling.expression import Column, matching
 from counterpoint.scaling.forms import Axes, Float, axes
+from counterpoint.scaling.intake_units import unit_of
 
 NAMES: dict[str, tuple[str, ...]] = {
     "size": ("size", "params", "parameters", "num_parameters", "num_params", "n_params", "model_size", "n"),
@@ -28,6 +29,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "run": ("run", "run_id", "run_name", "name"),
 }
 """Names by which a column is found when it is not given; compared without case and punctuation."""
+KINDS = ("environments", "objects", "robots", "sites", "tasks", "embodiments", "operators")
+"""Columns that count different things in the data; `num_` or `n_` may stand before. Runs that differ in one differ."""
 _UNIT = re.compile(r"^\s*[-+0-9.eE]+\s*([A-Za-z%]+)\s*$")
 
 
@@ -97,6 +100,7 @@ def read_runs(
     run: str | None = None,
     drop: str | None = None,
     apart: str | None = None,
+    to_fit: bool = True,
 ) -> RunTable:
     """Read runs from CSV, Parquet or JSON lines; columns are found by name where they are not given.
 
@@ -112,6 +116,7 @@ def read_runs(
         run: column of the run's name; where there is none, every row is a run of its own.
         drop: condition of rows to leave out, for example `size < 1e6`.
         apart: column that tells runs apart beside seed and name, such as what they were pretrained on.
+        to_fit: whether a law is to be fitted to them, so that what it depends on must vary.
 
     Raises:
         ConfigError: the file or a column cannot be used: missing (offers the nearest), not numbers, mixed units,
@@ -125,7 +130,10 @@ def read_runs(
     if not _rows(table):
         raise ConfigError(f"{path}: no rows{f' are left without {drop!r}' if drop else ''}; expected one a run")
     needed = {"data", "loss", *(["size"] if needs_size else []), *(["unique"] if needs_unique else [])}
-    return _checked(path, table, wanted, needed, apart)
+    found = _checked(path, table, wanted, needed, apart)
+    if to_fit:
+        _check_varies(found)
+    return found
 
 
 def _checked(
@@ -148,11 +156,6 @@ def _checked(
         for role in measured
         if role in names and (role in needed or wanted[role] is not None)
     }
-    for role in needed - {"loss"}:
-        if len(numbers[role]) > 1 and np.ptp(np.log(numbers[role])) == 0:
-            raise ConfigError(
-                f"{path}: column {names[role]!r} ({role}) is {numbers[role][0]:g} in every row; a law needs it to vary"
-            )
     if "unique" in numbers and (more := np.flatnonzero(numbers["unique"] > numbers["data"] * (1 + 1e-9))).size:
         raise ConfigError(
             f"{path}: row {more[0] + 1} and {more.size - 1} more have more unique data ({names['unique']!r}) than data "
@@ -172,8 +175,22 @@ def _checked(
     )
 
 
+def _check_varies(table: RunTable) -> None:
+    """Raise ConfigError where an axis of the law is the same in every row."""
+    for role, values in (("data", table.data), ("size", table.size), ("unique", table.unique)):
+        if values is not None and len(values) > 1 and np.ptp(np.log(values)) == 0:
+            raise ConfigError(
+                f"{table.path}: column {table.columns[role]!r} ({role}) is {values[0]:g} in every row; a law needs it "
+                "to vary"
+            )
+
+
 def read_columns(path: Path) -> dict[str, Column]:
     """Return the columns of a CSV, Parquet or JSON lines file; raises ConfigError."""
+    if path.is_dir():
+        inside = sorted(each.name for each in path.iterdir() if each.name in ("runs.csv", "runs.parquet"))
+        hint = f"; give {path / inside[0]}" if inside else ""
+        raise ConfigError(f"{path}: is a folder; expected a table of runs (CSV, Parquet or JSON lines){hint}")
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; expected a table of runs (CSV, Parquet or JSON lines)")
     try:
@@ -217,6 +234,11 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
+def counted(name: str) -> str:
+    """Return what a column's name says that it counts: `num_environments` counts `environments`."""
+    return plain(name).removeprefix("num_").removeprefix("n_")
+
+
 def _rows(table: dict[str, Column]) -> int:
     return len(next(iter(table.values()), ()))
 
@@ -234,9 +256,10 @@ def _known_as(role: str, known: Sequence[str]) -> str | None:
 
 def _one_unit(path: Path, table: dict[str, Column], data: str) -> None:
     """Raise ConfigError where a column beside the data says that they are counted in several units."""
-    beside = {"unit", "units", "data_unit", "data_units", f"{data.lower()}_unit", f"{data.lower()}_units"}
+    amounts = ("", *(f"{name}_" for name in (*NAMES["data"], plain(data))))  # also the name before `scale ingest`
+    beside = {f"{name}{word}" for name in amounts for word in ("unit", "units")}
     for name, column in table.items():
-        units = np.unique(column.astype(str)) if name.lower() in beside else np.empty(0, dtype=np.str_)
+        units = np.unique(column.astype(str)) if plain(name) in beside else np.empty(0, dtype=np.str_)
         if len(units) > 1:
             raise ConfigError(
                 f"{path}: mixed units: column {name!r} says {', '.join(units[:4])} for {data!r}; convert the rows to "
@@ -255,9 +278,23 @@ def _find(path: Path, role: str, name: str | None, known: Sequence[str], *, need
     if found is None and needed:
         raise ConfigError(
             f"{path}: no column for {role} (looked for {', '.join(NAMES[role][:4])}, ...); it has {', '.join(known)}. "
-            f"Name it with --{role}"
+            f"Name it with --{role}{_offer(role, known)}"
         )
     return found
+
+
+def _offer(role: str, known: Sequence[str]) -> str:
+    """Return the columns whose names are like those of a role, as words to add to a message."""
+    names = [name for name in NAMES[role] if len(name) > 1]
+    near = [
+        column
+        for column in known
+        if all(_known_as(other, [column]) is None for other in NAMES)
+        if difflib.get_close_matches(plain(column), names, n=1, cutoff=0.75)
+        or set(names) & set(plain(column).split("_"))
+        or (role == "data" and (unit_of(column) is not None or counted(column) in KINDS))
+    ]
+    return f"; did you mean {' or '.join(map(repr, near[:3]))}?" if near else ""
 
 
 def _positive(path: Path, name: str, column: Column) -> Float:
@@ -305,19 +342,21 @@ def _runs(
     keys = [numbers[role] for role in ("size", "data", "unique") if role in numbers]
     sizes = table[names["size"]] if "size" in names and "size" not in numbers else np.full(rows, "")  # a law without it
     seeds = table[names["seed"]].astype(str) if "seed" in names else np.full(rows, "")
+    kinds_of_data = [table[name].astype(str) for name in table if counted(name) in KINDS and name not in names.values()]
     numbered = np.asarray([f"row {row + 1}" for row in range(rows)])
     runs = table[names["run"]].astype(str) if "run" in names else numbered
     seen: dict[tuple[str, ...], int] = {}
     copies: list[str] = []
     labelled = "run" in names or "seed" in names
     for row in range(rows):
-        place = (str(kinds[row]), seeds[row], str(sizes[row]), *(repr(float(column[row])) for column in keys))
+        amounts = (repr(float(column[row])) for column in keys)
+        place = (str(kinds[row]), seeds[row], str(sizes[row]), *amounts, *(str(each[row]) for each in kinds_of_data))
         error = numbers["loss"][row]
         key = (runs[row] if "run" in names else "", *place)
         if labelled and key in seen and error != numbers["loss"][seen[key]]:
             raise ConfigError(
                 f"{path}: rows {seen[key] + 1} and {row + 1} are the same run ({', '.join(filter(None, key))}) with "
-                f"errors {numbers['loss'][seen[key]]:g} and {error:g}; keep one, or tell them apart by seed or run"
+                f"errors {numbers['loss'][seen[key]]:g} and {error:g}{_difference(table, names, seen[key], row)}"
             )
         measured = ("", *place, repr(float(error)))  # whatever its name: logged twice
         if measured in seen:
@@ -333,3 +372,15 @@ def _runs(
     if "seed" not in names and len(places) == rows:
         warnings.append("No column of seeds, and no place has a second run: intervals show scatter about the law only.")
     return np.asarray(runs, dtype=np.str_), warnings
+
+
+def _difference(table: dict[str, Column], names: dict[str, str], first: int, second: int) -> str:
+    """Return what to do about two rows that seem to be one run."""
+    used = {names[role] for role in ("loss", "seed", "run") if role in names}
+    differ = [name for name, column in table.items() if name not in used and str(column[first]) != str(column[second])]
+    if not differ:
+        return "; keep one, or tell them apart by seed or run"
+    return (
+        f". They differ in {', '.join(map(repr, differ[:4]))}{', ...' if len(differ) > 4 else ''}: keep one value with "
+        "--drop, or give each row a name of its own in a column run"
+    )

@@ -75,18 +75,24 @@ def transfer(
     columns = read_columns(path)
     column = pretraining_column(path, columns, pretrain)
     sizes = size or known_column(columns, NAMES["size"])
-    uses_size = size is not None or (sizes is not None and len(set(columns[sizes].tolist())) > 1)
-    table = read_runs(
-        path,
-        needs_size=uses_size,
-        size=sizes if uses_size else None,
-        data=fine_tuning_column(path, columns, data),
-        loss=loss,
-        seed=seed,
-        run=run,
-        drop=drop,
-        apart=column,
-    )
+    amounts = fine_tuning_column(path, columns, data)
+
+    def read(with_size: bool) -> RunTable:
+        return read_runs(
+            path,
+            needs_size=with_size,
+            size=sizes if with_size else None,
+            data=amounts,
+            loss=loss,
+            seed=seed,
+            run=run,
+            drop=drop,
+            apart=column,
+        )
+
+    table = read(size is not None)
+    if size is None and sizes is not None and len(set(table.others[sizes].tolist())) > 1:
+        table = read(True)
     if np.ptp(table.log_loss) == 0:
         raise ConfigError(f"{path}: column {table.columns['loss']!r} (loss) is the same in every row; nothing to fit")
     names = labels(table.others[column])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from counterpoint.scaling.diversity import confounded
+from counterpoint.scaling.diversity import confounded, pooled
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.forms import axes
 from counterpoint.scaling.holdout import HoldOut
@@ -53,6 +53,11 @@ def _pooled(found: Estimate) -> list[str]:
             f"{count} values of {table.columns['size']!r} are pooled: this law knows no size. Fit a law that does, or "
             "one size at a time with --drop."
         )
+    for name, count in pooled(table):
+        words.append(
+            f"{count} values of {name!r} are pooled: runs of equal {table.columns['data']!r} differ in it, which this "
+            "law does not know. Fit one at a time with --drop."
+        )
     if grew := confounded(table):
         words.append(
             f"Volume or diversity? {', '.join(map(repr, grew))} grew with {table.columns['data']!r}: these runs cannot "
@@ -83,6 +88,9 @@ def _floor(found: Estimate) -> list[str]:
 
 def _exponents(found: Estimate) -> list[str]:
     words = []
+    if np.ptp(found.table.log_loss) == 0:
+        column, error = found.table.columns.get("loss", "loss"), found.table.loss[0]
+        words.append(f"No law: {column!r} is {error:g} in every row; is it the right column?")
     for name, parameter in found.parameters.items():
         if not np.isfinite(parameter.value):
             words.append(f"{name} is not identified: it has no finite value for an exponent near 0.")
