@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -34,7 +37,8 @@ store = Store.open(sys.argv[1])
 print("go", flush=True)
 build_video_view(store, engine=LocalEngine(workers=2))
 """
-KILLS = 6
+MORE_FILES = (1, 0, 1, 2, 1, 2)
+"""How many files each builder may put into the view, whole or half written, before the moment of its kill."""
 
 
 def filmed(make_episode: MakeEpisode, number: int) -> Episode:
@@ -68,15 +72,32 @@ def seconds_of_building(root: Path) -> float:
         return time.monotonic() - begun
 
 
-def run_and_kill(root: Path, after_s: float, whole_group: bool) -> bool:
-    """Start a builder, kill it after some time of building; whether it was killed before it ended."""
-    process = start(root)
+def run_and_kill(root: Path, more: int, after_s: float, *, whole_group: bool) -> tuple[bool, IO[bytes]]:
+    """Start a builder and kill it some seconds after it has put so many more files into the view.
+
+    Returns whether it was killed before it ended, and a pipe that ends when the last of its workers does.
+    """
+    process = subprocess.Popen([sys.executable, "-c", BUILD, str(root)], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
-    with process.stdout:
-        process.stdout.readline()
-        time.sleep(after_s)
+    before, seen = files(root), set[str]()
+    assert process.stdout.readline() == b"go\n"
+    while process.poll() is None and len(seen) < more:
+        time.sleep(0.002)
+        seen |= files(root) - before
+    try:
+        process.wait(after_s)
+    except subprocess.TimeoutExpired:
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+    return process.wait() == -signal.SIGKILL, process.stdout
+
+
+def files(root: Path) -> set[str]:
+    """Names of shards, and of those that are being written."""
+    return {path.name for path in (root / VIEW / "5hz").glob("??/*")}
+
+
+def whole_shards(root: Path) -> list[Shard]:
+    return [Shard(path) for path in (root / VIEW / "5hz").glob("??/*.arrow") if not path.name.startswith(".")]
 
 
 def pictures(store: Store) -> dict[str, bytes]:
@@ -88,23 +109,37 @@ def pictures(store: Store) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_killed_builders_leave_nothing_torn_and_lose_nothing_written(tmp_path: Path, make_episode: MakeEpisode) -> None:
     clean = written(tmp_path / "clean", make_episode)
-    span_s = seconds_of_building(clean.root)
-    store = written(tmp_path / "killed", make_episode)
-    folder = store.root / VIEW / "5hz"
+    store = Store.open(shutil.copytree(clean.root, tmp_path / "killed"))
     rng = random.Random(0)
     interrupted = 0
-    for number in range(KILLS):
-        interrupted += run_and_kill(store.root, rng.uniform(0.1, 0.6) * span_s, whole_group=number % 3 > 0)
-        shards = [path for path in folder.glob("*/*.arrow") if not path.name.startswith(".")]
-        assert all(Shard(path).runs for path in shards)
-        assert store.verify() == []
-    assert interrupted
+    with ExitStack() as pipes:
+        left: list[IO[bytes]] = []
+        for number, more in enumerate(MORE_FILES):
+            was_killed, pipe = run_and_kill(store.root, more, rng.uniform(0.0, 0.05), whole_group=number % 3 > 0)
+            left.append(pipes.enter_context(pipe))
+            interrupted += was_killed
+            assert all(shard.runs for shard in whole_shards(store.root))
+            assert store.verify() == []
+            if not was_killed:  # all was built before the kill came: the next one needs work to be killed at
+                wait_for_workers(left)
+                shutil.rmtree(store.root / VIEW)
+        assert interrupted
+        wait_for_workers(left)
+    runs = {(run.content_sha256, run.stream) for shard in whole_shards(store.root) for run in shard.runs}
     report = build_video_view(store, engine=LocalEngine(workers=2))
     assert report.failed == {}
+    assert report.present == len(runs)
     assert report.built + report.present == EPISODES
-    time.sleep(1.0)  # a worker that outlived its builder may still write one shard
     assert build_video_view(store, engine=LocalEngine(workers=1)).built == 0
+    build_video_view(clean, engine=LocalEngine(workers=2))
     assert pictures(store) == pictures(clean)
     assert store.verify() == []
-    runs = [(run.content_sha256, run.stream) for path in folder.glob("*/*.arrow") for run in Shard(path).runs]
-    assert len(runs) == len(set(runs)) == EPISODES
+    found = [(run.content_sha256, run.stream) for shard in whole_shards(store.root) for run in shard.runs]
+    assert len(found) == len(set(found)) == EPISODES
+
+
+def wait_for_workers(left: list[IO[bytes]]) -> None:
+    """Wait for workers that outlived their builder: each may still write the shard it is at."""
+    for pipe in left:
+        pipe.read()
+    left.clear()
