@@ -1,6 +1,6 @@
 """How good and how quick the fits are: recovery and coverage on worlds with a known law, and time for 245 points.
 
-python benchmarks/scaling.py [--worlds 300] [--draws 200] [--workers 2] [--peers]
+python benchmarks/scaling.py [--worlds 300] [--draws 200] [--workers 2]
 
 Worlds:
   hoffmann      245 points of L = 1.8172 + 482.01 N^-.3478 + 2085.43 D^-.3658 (Besiroglu et al. 2024) at nine budgets
@@ -11,23 +11,18 @@ Worlds:
   amounts       8 amounts x 3 seeds, a power law with a floor, noise 1%; delta auto
   few           6 amounts x 2 seeds, a power law, noise 2%; delta auto
 
-`--peers` installs `chinchilla` and `simple-scaling-laws` (Python 3.12+) into environments of their own and times
-the first one's fit, for at most `--peer-seconds`.
+Peers on the same points: `scaling_peers.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -157,64 +152,6 @@ def _cpu() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-PEERS = ("simple-scaling-laws", "chinchilla")
-PEER_TRIAL = """
-import sys, time
-import numpy as np
-from chinchilla import Chinchilla
-from chinchilla._metrics import log_huber
-grid = {"e": [0.0, 0.6, 1.2], "a": [4, 6, 8], "b": [5, 7, 9], "alpha": [0.2, 0.4, 0.6], "beta": [0.2, 0.4, 0.6]}
-seeds = {"C": [6e18, 3e21], "N_to_D": [1, 100]}
-cc = Chinchilla(sys.argv[1], {k: np.asarray(v, float) for k, v in grid.items()}, seeds, loss_fn=log_huber,
-                num_seeding_steps=245, log_level=50)
-begun = time.perf_counter()
-cc.fit(parallel=False)
-print(round(time.perf_counter() - begun, 3), {k: round(float(v), 4) for k, v in cc.get_params().items()})
-"""
-"""Of `chinchilla`: 243 starts, in one process."""
-
-
-def peers(limit_s: float) -> None:
-    """Install each peer into an environment of its own; time the point fit of `chinchilla` on the same points.
-
-    A peer that needs longer than `limit_s` seconds is reported with that as its least time.
-    """
-    runs = hoffmann(np.random.default_rng(0))
-    assert runs.size is not None  # of the Hoffmann worlds
-    begun = time.perf_counter()
-    ours = estimate(runs, "additive", delta=1e-3, draws=0, with_profiles=False)
-    took = time.perf_counter() - begun
-    print(
-        f"counterpoint: point fit {took:.3f} s, {', '.join(f'{n} {p.value:.4g}' for n, p in ours.parameters.items())}"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        for name in PEERS:
-            home = Path(folder) / name
-            subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-            python = str(home / "bin/python")
-            asked = subprocess.run([python, "-m", "pip", "install", "-q", name], capture_output=True, text=True)
-            if asked.returncode:
-                reasons = [line for line in asked.stderr.splitlines() if "ERROR" in line] or ["no reason given"]
-                print(f"{name}: cannot be installed in Python {sys.version.split()[0]}: {reasons[0][:200]}")
-                continue
-            if name != "chinchilla":
-                print(f"{name}: installed, not timed")
-                continue
-            rows = [f"{6 * n * d},{n},{d},{y}" for n, d, y in zip(runs.size, runs.data, runs.loss, strict=True)]
-            (home / "df.csv").write_text("\n".join(["C,N,D,loss", *rows]))
-            try:
-                told = subprocess.run(
-                    [python, "-c", PEER_TRIAL, str(home)], capture_output=True, text=True, timeout=limit_s
-                )
-            except subprocess.TimeoutExpired:
-                print(f"{name}: point fit not done in {limit_s:g} s; / counterpoint: more than {limit_s / took:.0f}x")
-                continue
-            said = (told.stdout.strip() or told.stderr.strip() or "nothing").splitlines()[-1]
-            print(f"{name}: point fit {said}")
-            if told.returncode == 0:
-                print(f"{name} / counterpoint: {float(said.split()[0]) / took:.0f}x")
-
-
 def main() -> None:
     """Print coverage and times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -222,12 +159,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--kinds", nargs="*", choices=list(WORLDS), default=list(WORLDS))
-    parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--peer-seconds", type=float, default=600, help="longest wait for a peer's fit")
     arguments = parser.parse_args()
     speed(1000)
-    if arguments.peers:
-        peers(arguments.peer_seconds)
     if arguments.worlds:
         coverage(arguments.kinds, arguments.worlds, arguments.draws, arguments.workers)
 

@@ -21,7 +21,6 @@ from counterpoint.scaling.run_table import read_rows
 from counterpoint.scaling.study import Study, load_study, save_study
 from counterpoint.scaling.subset import open_pool, take
 from counterpoint.scaling.table import read_runs
-from counterpoint.scaling.training_check import TrainingCheck, check_words
 from counterpoint.store import Store, StoreWriter
 from counterpoint.train.config import DataConfig
 from counterpoint.train.recipes import resolve
@@ -168,14 +167,3 @@ def test_subsets_are_nested_and_apart_from_what_judges(store: Path, study: Study
     assert drawn[0] != drawn[1]
     seconds = pool.training["synthetic_3"][0].duration_s
     assert len(take(pool, 3 * seconds / 3600, "hours", None)["synthetic_3"]) == 3
-
-
-@pytest.mark.parametrize(("gain", "verb", "is_short"), [(0.2, "take 20.0% off", True), (-0.01, "add 1.0% to", False)])
-def test_training_that_was_short_is_said(gain: float, verb: str, is_short: bool) -> None:
-    check = TrainingCheck(
-        run="n1-d2-s0", size=1000, amount=25.0, unit="episodes", steps=400, error=0.5, longer_steps=800,
-        longer_error=0.5 * (1 - gain),
-    )  # fmt: skip
-    said = check_words([check])
-    assert f"800 instead of 400 steps on 25 episodes a robot {verb} the error of size 1000" in said[0]
-    assert any("short of training" in line for line in said) == is_short

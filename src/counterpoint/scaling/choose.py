@@ -12,6 +12,7 @@ from counterpoint.scaling.forms import LawName
 from counterpoint.scaling.holdout import HoldOut, score_without_least, try_score
 from counterpoint.scaling.known import form
 from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.training_check import read_checks, short_words
 from counterpoint.scaling.verdict import MISSED, warnings_of
 
 Choice = LawName | Literal["auto"]
@@ -65,7 +66,7 @@ def fit_law(
     return FitRecord(
         estimate=found,
         holdout=held,
-        warnings=(*warnings_of(found, held), *_ceiling(found, held)),
+        warnings=(*warnings_of(found, held), *_ceiling(found, held), *short_words(read_checks(table.path))),
         compared={each: held.mare for each, held in compared.items()},
     )
 

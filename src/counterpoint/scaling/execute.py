@@ -23,13 +23,14 @@ from tqdm import tqdm
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, RunRecord
 from counterpoint.engine import Engine, EngineName, open_engine
+from counterpoint.scaling.longer_runs import longer_tasks, training_checks, write_checks
 from counterpoint.scaling.prediction import predict_held_out
 from counterpoint.scaling.rates import best_multiple, rates_table, search_errors, wanted_tasks
 from counterpoint.scaling.run_table import append_rows, complete_runs, read_rows
 from counterpoint.scaling.single_run import RunTask, execute, finished_rows
 from counterpoint.scaling.study import Study, StudyRun, load_study, write_whole
 from counterpoint.scaling.subset import check_pool, open_pool
-from counterpoint.scaling.training_check import TrainingCheck, check_tasks, training_checks, write_checks
+from counterpoint.scaling.training_check import TrainingCheck
 
 log = logging.getLogger(__name__)
 Notice = Callable[[int, int], None]
@@ -200,7 +201,7 @@ def _check_training(study: Study, folder: Path, engine: Engine, progress: bool) 
     done = complete_runs(read_rows(folder))
     if not study.checked_runs() or any(run.name not in done for run in study.checked_runs()):
         return failures
-    tasks = check_tasks(study, folder, _chosen(study, folder, [run.size for run in study.checked_runs()]))
+    tasks = longer_tasks(study, folder, _chosen(study, folder, [run.size for run in study.checked_runs()]))
     missing = [task for task in tasks if finished_rows(task) is None]
     for task, _ in _executed(study, folder, missing, engine, failures, "training check" if progress else ""):
         log.debug("%s: done", task.name)
