@@ -2,14 +2,16 @@
 
 python benchmarks/scaling_study.py docs/studies/scaling/arms.csv --prediction docs/studies/scaling/arms_prediction.json
 
-Prints Markdown: errors by size and amount; the law of each error column, with what a doubling of data buys; the
-power law of each size alone; what was predicted of the held-out runs and what they gave; ossification by size.
+Prints Markdown: errors by size and amount; what a doubling of data really took off; the law of each error column, with
+what it says of a doubling; the power law of each size alone; what was predicted of the held-out runs and what they
+gave; ossification by size.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,7 @@ def main() -> None:
     losses = [name for name in columns if name == "error" or name.startswith("error_")]
     with_size = len(set(columns["size"].tolist())) > 2
     print_errors(read_runs(arguments.runs, needs_size=with_size, data="data", size="size"))
+    print_doublings(arguments.runs, losses)
     print_laws(arguments.runs, losses, with_size)
     if with_size:
         print_sizes(arguments.runs, losses)
@@ -62,6 +65,26 @@ def print_errors(table: RunTable) -> None:
         row(f"{one:g}", *cells)
     spread = [np.ptp(table.log_loss[(size == n) & (table.data == d)]) for n in np.unique(size) for d in amounts]
     print(f"\nMedian difference between seeds: {100 * float(np.median(spread)):.1f}% of the error.\n")
+
+
+def print_doublings(runs: Path, losses: list[str]) -> None:
+    """Print the share of the error that went from amount to amount, a doubling, with all sizes and seeds averaged.
+
+    Amounts that are not twice as much are brought to a doubling: 1 - (ratio of errors)^(ln 2 / ln ratio of amounts).
+    """
+    amounts = np.unique(read_runs(runs, data="data").data)
+    row("less error a doubling", *(f"{low:g} to {high:g}" for low, high in pairwise(amounts)))
+    row(*["---"] * len(amounts))
+    for loss in losses:
+        table = read_runs(runs, data="data", loss=loss)
+        size = np.asarray(table.others["size"], dtype=np.float64)
+        cells = []
+        for low, high in pairwise(amounts):
+            both = np.intersect1d(size[table.data == low], size[table.data == high])
+            logs = [table.log_loss[(table.data == amount) & np.isin(size, both)].mean() for amount in (low, high)]
+            cells.append(f"{1 - np.exp((logs[1] - logs[0]) * np.log(2) / np.log(high / low)):.0%}")
+        row(loss, *cells)
+    print()
 
 
 def print_laws(runs: Path, losses: list[str], with_size: bool) -> None:
