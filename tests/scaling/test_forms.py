@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from counterpoint.scaling.forms import Axes, Float, axes
 from counterpoint.scaling.known import FORMS, form
 from counterpoint.scaling.repetition import log_worth
+from counterpoint.scaling.solve import solve
 
 RANGES = {
     "floor": (-3.0, 0.0),
@@ -86,3 +87,17 @@ def test_repeated_data_are_worth_less_and_less() -> None:
     np.testing.assert_allclose(worth[2:], 1 + 15.4 * -np.expm1(-(passes[2:] - 1) / 15.4))
     huge = np.exp(log_worth(np.log(passes), np.log(1e12))[0])
     np.testing.assert_allclose(huge[1:], passes[1:], rtol=1e-6)  # no repetition is worth less: expm1, not exp - 1
+
+
+def test_a_sudden_break_is_found() -> None:
+    """A loss that falls to a quarter between 500 and 900 examples, as of 4-digit addition in Caballero et al. 2022."""
+    data = np.asarray([160, 192, 256, 320, 384, 448, 480, 512, 544, 576, 608, 640, 672, 736, 800, 864, 928], np.float64)
+    x, law = axes(data), FORMS["broken"]
+    truth = {"E": 0.4, "A": 2.3, "alpha": 0.055, "beta": 5.5, "D_1": 611.0, "gamma": 0.058}
+    log_errors = law.log_error(law.to_vector(truth, x.reference), x)[0]
+    noise = np.random.default_rng(0).normal(0, 1e-3, len(data))
+    for delta in (1e-3, 1.0):
+        found = law.report(solve(law, x, log_errors + noise, delta).vector, x.reference)
+        assert found["D_1"] == pytest.approx(611, rel=0.02)
+        assert found["beta"] == pytest.approx(5.5, rel=0.15)
+        assert found["gamma"] == pytest.approx(0.058, rel=0.1)

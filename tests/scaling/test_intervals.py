@@ -10,7 +10,7 @@ import pytest
 from counterpoint.core.errors import ConfigError
 from counterpoint.scaling.bootstrap import expanded, interval
 from counterpoint.scaling.choose import fit_law
-from counterpoint.scaling.estimate import estimate
+from counterpoint.scaling.estimate import estimate, runs_off
 from counterpoint.scaling.forms import axes
 from counterpoint.scaling.holdout import most_expensive, score, try_score
 from counterpoint.scaling.known import FORMS
@@ -184,3 +184,14 @@ def test_a_constant_size_is_no_size(tmp_path: Path) -> None:
     rows = "".join(f"5,{hours},{(5 / hours) ** 0.4:.6f}\n" for hours in (1, 2, 4, 8, 16, 32))
     (tmp_path / "runs.csv").write_text("size,hours,error\n" + rows)
     assert main(["scale", "fit", str(tmp_path / "runs.csv"), "--bootstrap", "5"]) == 0
+
+
+def test_what_redrawn_runs_take_to_a_limit_is_not_identified() -> None:
+    table = planted("repetition", noise=0.02, seed=1)
+    found = estimate(table, "repetition", draws=20, with_profiles=False)
+    limit = float(found.law.bounds(table.log_loss)[found.law.vector.index("log_repeat")][1])
+    drawn = found.draws.copy()
+    assert not runs_off(found.law, "R_D", drawn, table.log_loss)
+    drawn[0, found.law.vector.index("log_repeat")] = limit
+    assert runs_off(found.law, "R_D", drawn, table.log_loss)  # one of twenty
+    assert not runs_off(found.law, "A", drawn, table.log_loss)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Literal
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.estimate import Estimate, estimate, noise_delta
+from counterpoint.scaling.estimate import Estimate, estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import LawName
 from counterpoint.scaling.holdout import HoldOut, score_without_least, try_score
 from counterpoint.scaling.known import form
+from counterpoint.scaling.noise import noise_delta
 from counterpoint.scaling.table import RunTable
 from counterpoint.scaling.training_check import read_checks, short_words
 from counterpoint.scaling.verdict import MISSED, warnings_of

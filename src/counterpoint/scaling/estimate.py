@@ -18,23 +18,20 @@ import numpy as np
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import generator
-from counterpoint.scaling.bootstrap import bootstrap, ends, interval
+from counterpoint.scaling.bootstrap import FEW_RUNS, bootstrap, ends, interval
 from counterpoint.scaling.forms import Axes, Float, Form, axes
 from counterpoint.scaling.known import form
-from counterpoint.scaling.profile import Profile, is_scale, profile
+from counterpoint.scaling.noise import noise_delta
+from counterpoint.scaling.profile import ENTRIES, Profile, is_scale, profile
 from counterpoint.scaling.solve import Solution, solve
 from counterpoint.scaling.table import RunTable
 
+_OFTEN = 0.025
+"""Share of redrawn laws with a parameter at a limit of the search from which on it is not identified."""
 _MANY = 20
 """With so many points, a new run scatters as the residuals do, tails included."""
 _NEW_RUNS = 20
 """New runs that are drawn for each redrawn law."""
-_ENOUGH = 6
-"""Runs beside the first of their place from which on the median of deviations is steady enough."""
-_GONE_WRONG = 1.6
-"""Pooled over median deviation from which on some runs are taken to have gone wrong; normal noise has about 1."""
-COMPARABLE_DELTA = 1e-3
-"""Of Hoffmann et al.: nearly absolute deviations of ln L."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,29 +185,6 @@ def check_enough(table: RunTable, law: Form) -> None:
             )
 
 
-def noise_delta(table: RunTable, law: Form, x: Axes) -> float:
-    """Return 1.35 sigma of ln L: between runs at equal size and amount, else about a least-squares fit.
-
-    Sigma is the pooled standard deviation within places; where there are enough runs and that is far above what the
-    median deviation says, it is the latter, so that a run gone wrong does not widen it.
-    """
-    places = np.stack([x.log_size, x.log_data, x.log_unique], axis=1)
-    _, cell = np.unique(places.round(9), axis=0, return_inverse=True)
-    counts = np.bincount(cell.ravel())
-    extra = len(table) - len(counts)
-    if extra >= 3:
-        means = np.bincount(cell.ravel(), table.log_loss) / counts
-        apart = np.abs(table.log_loss - means[cell.ravel()])[counts[cell.ravel()] > 1]
-        spread = float(((apart**2).sum() / extra) ** 0.5)
-        robust = 1.4826 * float(np.median(apart)) * (len(apart) / extra) ** 0.5
-        if extra >= _ENOUGH and spread > _GONE_WRONG * robust > 0:
-            spread = robust
-        return max(1.35 * spread, COMPARABLE_DELTA)
-    found = solve(law, x, table.log_loss, 1e3)
-    residual = law.log_error(found.vector, x)[0] - table.log_loss
-    return max(1.35 * 1.4826 * float(np.median(np.abs(residual))), COMPARABLE_DELTA)
-
-
 def _parameters(
     law: Form,
     vector: Float,
@@ -236,7 +210,7 @@ def _parameters(
         if with_profiles and np.isfinite(point[name]):
             width = step if np.isfinite(step) and step > 0 else 0.05
             bounds = profile(law, vector, name, x, log_errors, delta, min(width, 1.0))
-        low, high = interval(values, point[name], num_runs, len(law.vector))
+        low, high = _interval(name, values, point[name], num_runs, len(law.vector))
         if name == "E" and point[name] == 0 and np.isfinite(bounds.high):
             high = max(high, bounds.high)  # at the edge of what can be, redrawn runs say too little (Andrews 2000)
         found[name] = Parameter(
@@ -244,6 +218,31 @@ def _parameters(
             se=se,
             ci95=(low, high),
             profile95=(bounds.low, bounds.high),
-            identified=bounds.identified and bool(np.isfinite(point[name])),
+            identified=bounds.identified
+            and bool(np.isfinite(point[name]))
+            and not runs_off(law, name, drawn, log_errors),
         )
     return found
+
+
+def runs_off(law: Form, name: str, drawn: Float, log_errors: Float) -> bool:
+    """Whether redrawn runs take a parameter to a limit of the search, even where its profile is closed."""
+    if name == "E" or name not in ENTRIES or not len(drawn):
+        return False
+    entry = law.vector.index(ENTRIES[name])
+    low, high = law.bounds(log_errors)[entry]
+    at = [float((np.abs(drawn[:, entry] - limit) < 1e-6).mean()) for limit in (low, high)]
+    return max(at) > _OFTEN
+
+
+def _interval(name: str, values: Float, value: float, num_runs: int, num_parameters: int) -> tuple[float, float]:
+    """Return a parameter's 95% interval; of few runs, t in the logarithm of what is positive, and no floor below 0."""
+    if num_runs > FEW_RUNS or not is_scale(name) or not np.isfinite(value):
+        return interval(values, value, num_runs, num_parameters)
+    if name == "E":
+        low, high = interval(values, value, num_runs, num_parameters)
+        return max(low, 0.0), high
+    logs = np.log(values[np.isfinite(values) & (values > 0)])
+    with np.errstate(over="ignore"):
+        low, high = np.exp(interval(logs, float(np.log(value)), num_runs, num_parameters))
+    return float(low), float(high)

@@ -18,6 +18,7 @@ from counterpoint.scaling.cost import Prices, gpu_hours_per_data, unpriced
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float, axes
+from counterpoint.scaling.needed import needed_span
 
 FAR = 10.0
 """Forecasts beyond this multiple of the largest amount that was tried are grey."""
@@ -122,8 +123,8 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
         data_now=most,
         error_now=now,
         data=given,
-        data80=None if refused else _span(found, drawn, needed, 0.8),
-        data95=None if refused else _span(found, drawn, needed, 0.95),
+        data80=None if refused else _span(found, drawn, needed, wanted, at, 0.8),
+        data95=None if refused else _span(found, drawn, needed, wanted, at, 0.95),
         reachable=float(np.isfinite(drawn).mean()),
         extrapolation=None if refused else needed / most,
         new_hours_cost=None if refused else max(needed - most, 0.0) * cost.hour,
@@ -213,9 +214,13 @@ def _untimed(gpu: float | None, cost: Prices) -> list[str]:
     return ["Training is not in the money: no column gpu_hours or train_seconds says what the runs took."]
 
 
-def _span(found: Estimate, drawn: Float, needed: float, level: float) -> tuple[float, float]:
+def _span(
+    found: Estimate, drawn: Float, needed: float, target: float, size: float | None, level: float
+) -> tuple[float, float]:
     """Return the interval of the needed amount; its end is infinite where enough redrawn laws never get there."""
     runs, parameters = len(np.unique(found.table.run)), len(found.vector)
+    if runs == len(found.table) and runs <= FEW_RUNS and needed > 0:
+        return needed_span(found, needed, target, size, level)
     if runs > FEW_RUNS:
         low, high = np.quantile(drawn, expanded(level, runs, parameters), method="nearest")  # a number or infinity
         return float(low), float(high)

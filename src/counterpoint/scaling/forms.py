@@ -105,8 +105,9 @@ class Form:
         }
         if self.name == "power":  # negative where data hurt, so that an interval about 0 is free
             limits["alpha"] = (-5.0, 5.0)
-        if self.name == "broken":
-            limits["beta"] = (-5.0, 5.0)
+        if self.name == "broken":  # a break may be sudden, and steep for a while (Caballero et al. 2022, addition)
+            limits["beta"] = (-50.0, 50.0)
+            limits["log_gamma"] = (math.log(1e-3), math.log(20.0))
         return [limits[entry] for entry in self.vector]
 
     def report(self, vector: Float, reference: tuple[float, float]) -> dict[str, float]:

@@ -29,9 +29,9 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.scaling.bootstrap import floored
 from counterpoint.scaling.column_names import is_error
-from counterpoint.scaling.estimate import noise_delta
 from counterpoint.scaling.forms import Axes, Float
 from counterpoint.scaling.known import form
+from counterpoint.scaling.noise import noise_delta
 from counterpoint.scaling.solve import descend, polish, solve
 from counterpoint.scaling.table import RunTable, plain
 from counterpoint.scaling.threshold import Threshold, find_threshold

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import t as student
@@ -21,6 +22,11 @@ from counterpoint.scaling.bootstrap import floored
 from counterpoint.scaling.forms import Axes, Float, Form, Value
 from counterpoint.scaling.solve import descend
 
+ENTRIES = {
+    "E": "floor", "alpha": "alpha", "beta": "beta", "gamma": "log_gamma",
+    "D_1": "break", "R_D": "log_repeat", "R_N": "log_repeat_size",
+}  # fmt: skip
+"""Reported parameters that stand in a law's vector as they are, or as their logarithm."""
 _DOUBLINGS = 14
 _NO_FLOOR = 7.0
 """A floor by so much (of ln L) below the least error cannot be told from none."""
@@ -39,6 +45,14 @@ class Profile:
     """Whether both sides are closed."""
 
 
+class Closed(NamedTuple):
+    """One end of a profile interval."""
+
+    at: float
+    closed: bool
+    """Whether the profile rises there; otherwise `at` is the limit of the search."""
+
+
 def profile(law: Form, vector: Float, name: str, x: Axes, log_errors: Float, delta: float, width: float) -> Profile:
     """Return the profile interval of a reported parameter.
 
@@ -52,33 +66,65 @@ def profile(law: Form, vector: Float, name: str, x: Axes, log_errors: Float, del
         width: first step to each side, about a standard error (of the parameter, or of its logarithm for scales).
     """
     shaped, entry, value, is_log = _with_parameter(law, name, vector, x.reference)
-    best = _objective(shaped, value, x, log_errors, delta, {})
-    residual = shaped.log_error(value, x)[0] - log_errors
-    psi = np.clip(residual, -delta, delta)
-    inside = float((np.abs(residual) < delta).mean())
-    freedom = max(len(residual) - len(vector), 1)
-    scale = max(float((psi**2).sum()) / freedom / max(inside, 1.0 / len(residual)), _EXACT)
-    threshold = float(student.ppf(0.975, freedom)) ** 2
     limits = shaped.bounds(log_errors)[entry]
-
-    def rises(at: float, start: Float) -> tuple[bool, Float]:
-        near = [start] if name == "E" else floored(shaped, start, log_errors)  # a floor of 0 has no slope to leave by
-        tries = [descend(shaped, each, x, log_errors, delta, widths=(), fixed={entry: at}) for each in near]
-        found, loss = min(tries, key=lambda each: each[1])
-        return 2 * (loss - best) / scale > threshold, found
-
     width = max(width, 1e-6)
     if name == "E" and value[entry] < limits[1] - _NO_FLOOR:  # far down ln E nothing changes: look from where it does
         value = value.copy()
         value[entry], width = limits[1] - _NO_FLOOR, max(width, 0.2)
-    low, low_closed = _edge(rises, value, entry, -width, limits[0])
-    high, high_closed = _edge(rises, value, entry, width, limits[1])
+    low, high = edges(shaped, value, entry, x, log_errors, delta, width=width)
     if is_log:
         open_high = _exp(limits[1]) if name == "E" else math.inf  # a floor lies below every error
-        low, high = _exp(low) if low_closed else 0.0, _exp(high) if high_closed else open_high
+        ends = _exp(low.at) if low.closed else 0.0, _exp(high.at) if high.closed else open_high
     else:
-        low, high = low if low_closed else limits[0], high if high_closed else limits[1]
-    return Profile(low=low, high=high, identified=low_closed and high_closed)
+        ends = low.at if low.closed else limits[0], high.at if high.closed else limits[1]
+    return Profile(low=ends[0], high=ends[1], identified=low.closed and high.closed)
+
+
+def edges(
+    law: Form, vector: Float, entry: int, x: Axes, log_errors: Float, delta: float, *, width: float, level: float = 0.95
+) -> tuple[Closed, Closed]:
+    """Return both ends of the profile interval of one entry of a law's vector, from near its optimum.
+
+    Args:
+        law: the law.
+        vector: its optimum.
+        entry: place in the vector.
+        x: the points.
+        log_errors: their ln L.
+        delta: of the Huber loss.
+        width: first step to each side.
+        level: of the interval.
+    """
+    is_floor = law.vector[entry] == "floor"
+    best = _objective(law, vector, x, log_errors, delta, {})
+    residual = law.log_error(vector, x)[0] - log_errors
+    freedom = max(len(residual) - len(vector), 1)
+    scale = _scale(residual, delta, freedom)
+    threshold = float(student.ppf((1 + level) / 2, freedom)) ** 2
+    limits = law.bounds(log_errors)[entry]
+
+    def rises(at: float, start: Float) -> tuple[bool, Float]:
+        near = [start] if is_floor else floored(law, start, log_errors)  # a floor of 0 has no slope to leave by
+        tries = [descend(law, each, x, log_errors, delta, widths=(), fixed={entry: at}) for each in near]
+        found, loss = min(tries, key=lambda each: each[1])
+        return 2 * (loss - best) / scale > threshold, found
+
+    low, high = (_edge(rises, vector, entry, step, limit) for step, limit in zip((-width, width), limits, strict=True))
+    return Closed(*low), Closed(*high)
+
+
+def _scale(residual: Float, delta: float, freedom: int) -> float:
+    """Return E[psi^2] / E[psi'] of the Huber loss at some residuals.
+
+    A small delta holds few residuals, among them one a parameter that the fit puts at 0; how dense residuals are
+    about 0 is then told from a wider neighbourhood.
+    """
+    psi = np.clip(residual, -delta, delta)
+    spread = 1.4826 * float(np.median(np.abs(residual)))
+    near = max(delta, spread * len(residual) ** -0.2)
+    inside = float((np.abs(residual) < near).sum()) - (len(residual) - freedom)
+    share = max(inside, 1.0) / freedom * delta / near
+    return max(float((psi**2).sum() / (freedom * share)), _EXACT)
 
 
 def is_scale(name: str) -> bool:
@@ -120,12 +166,8 @@ def _with_parameter(
     law: Form, name: str, vector: Float, reference: tuple[float, float]
 ) -> tuple[Form, int, Float, bool]:
     """Return the law with the parameter as an entry of its vector, its place, and the optimum in that form."""
-    direct = {
-        "E": "floor", "alpha": "alpha", "beta": "beta", "gamma": "log_gamma",
-        "D_1": "break", "R_D": "log_repeat", "R_N": "log_repeat_size",
-    }  # fmt: skip
-    if name in direct:
-        entry = law.vector.index(direct[name])
+    if name in ENTRIES:
+        entry = law.vector.index(ENTRIES[name])
         if name != "D_1":
             return law, entry, vector, is_scale(name)
         moved, place = _shifted(law, entry, reference[1])

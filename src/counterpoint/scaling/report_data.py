@@ -21,13 +21,14 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, finite_json
 from counterpoint.scaling.choose import rivals
 from counterpoint.scaling.diversity import diversity
-from counterpoint.scaling.estimate import Estimate, noise_delta
+from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forecast import FAR
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.holdout import most_expensive, score
 from counterpoint.scaling.known import form
 from counterpoint.scaling.marginal import doubling, marginal
+from counterpoint.scaling.noise import noise_delta
 from counterpoint.scaling.ossify import ossification
 from counterpoint.scaling.sensitivity import sensitivity
 from counterpoint.scaling.table import RunTable

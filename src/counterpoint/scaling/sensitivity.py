@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
-from counterpoint.scaling.estimate import COMPARABLE_DELTA, Estimate, estimate
+from counterpoint.scaling.estimate import Estimate, estimate
 from counterpoint.scaling.expression import Column
+from counterpoint.scaling.noise import COMPARABLE_DELTA
 from counterpoint.scaling.table import RunTable
 
 MOST_SEEDS = 8

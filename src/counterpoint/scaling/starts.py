@@ -18,6 +18,11 @@ from counterpoint.scaling.forms import Axes, Float, Form
 EXPONENTS = (0.05, 0.12, 0.2, 0.28, 0.36, 0.45, 0.55, 0.7, 0.9, 1.2)
 NUM_STARTS = 10
 """Starts that are followed to their optimum."""
+_FLOORS = (0.0, 0.3, 0.6, 0.8, 0.95)
+"""Floors to start a law with a break from, as shares of the least error."""
+_TURNS = (0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85)
+"""Places of the break, as quantiles of the amounts."""
+_WIDTHS = (0.02, 0.06, 0.2, 0.5)
 _TINY = 1e-12
 """Share of the least error below which a term counts as this."""
 
@@ -98,8 +103,13 @@ def _kaplan(x: Axes, log_errors: Float) -> Iterator[Float]:
 
 
 def _broken(x: Axes, log_errors: Float) -> Iterator[Float]:
-    for turn in np.quantile(x.log_data, [0.25, 0.5, 0.75]):
-        for alpha, beta, gamma in product((0.05, 0.2, 0.5), (-0.2, 0.2, 0.5), (0.1, 0.5)):
-            bent = gamma * np.logaddexp(0.0, (x.log_data - turn) / gamma)
-            floor, data = _linear([np.exp(-alpha * x.log_data - beta * bent)], log_errors)
-            yield np.asarray([floor, data, alpha, beta, turn, math.log(gamma)])
+    """For a floor, a place and a width of the break, ln (L - E) is linear in the level and both exponents."""
+    errors = np.exp(log_errors)
+    for share, turn, gamma in product(_FLOORS, np.quantile(x.log_data, _TURNS), _WIDTHS):
+        rest = np.log1p(-share * errors.min() / errors) + log_errors
+        bent = gamma * np.logaddexp(0.0, (x.log_data - turn) / gamma)
+        columns = np.stack([np.ones_like(rest), -x.log_data, -bent], axis=1)
+        weight = np.exp(rest - log_errors)  # d ln L / d ln (L - E)
+        data, alpha, beta = np.linalg.lstsq(columns * weight[:, None], rest * weight, rcond=None)[0]
+        floor = math.log(max(share, _TINY) * errors.min())
+        yield np.asarray([floor, data, max(float(alpha), 1e-3), beta, turn, math.log(gamma)])

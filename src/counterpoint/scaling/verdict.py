@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from counterpoint.scaling.diversity import confounded, pooled
-from counterpoint.scaling.estimate import Estimate
+from counterpoint.scaling.estimate import Estimate, runs_off
 from counterpoint.scaling.forms import axes
 from counterpoint.scaling.holdout import HoldOut
 
@@ -14,6 +14,7 @@ MISSED = 0.05
 LEAST_EXPONENT = 0.02
 """An exponent's interval that reaches below this, 1.4% less error a doubling, shows no law."""
 FEW_STARTS = 3
+_RUNS_OFF = "redrawn runs take it to a limit of the search"
 NARROW = 10.0
 """Least ratio of most to least data for an exponent."""
 
@@ -95,8 +96,9 @@ def _exponents(found: Estimate) -> list[str]:
         if not np.isfinite(parameter.value):
             words.append(f"{name} is not identified: it has no finite value for an exponent near 0.")
         elif not parameter.identified:
-            low, high = parameter.profile95
-            words.append(f"{name} is not identified: its profile stays flat towards {_open_side(low, high)}.")
+            off = runs_off(found.law, name, found.draws, found.table.log_loss)
+            flat = f"its profile stays flat towards {_open_side(*parameter.profile95)}"
+            words.append(f"{name} is not identified: {_RUNS_OFF if off else flat}.")
     for name in ("alpha", "beta"):
         if name in found.parameters and found.law.name != "broken":
             low, high = found.parameters[name].ci95
