@@ -129,6 +129,18 @@ def test_a_narrow_range_and_one_seed_are_said(tmp_path: Path) -> None:
     assert said(record, "One seed")
 
 
+def test_intervals_that_hold_too_few_held_out_runs_and_few_draws_are_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    amounts = np.geomspace(1, 100, 40)
+    noise = rng.normal(0, np.where(amounts < 60, 0.003, 0.02))  # wider where it is held out
+    rows = [(64.0, float(0.3 * np.exp(rng.normal(0, 0.02))), seed) for seed in range(8)]
+    rows += [(float(d), float(d**-0.3 * np.exp(e)), 0) for d, e in zip(amounts[amounts < 60], noise, strict=False)]
+    found = fit_law(written(tmp_path / "runs.csv", rows), "power", delta=1e-2, draws=60)
+    assert said(found, "held-out runs lie inside their 95% intervals")
+    assert not said(found, "draws of the bootstrap are few")
+    assert said(fit_law(planted(tmp_path, 1.0, 0.5, noise=0.01), "power", draws=5), "5 draws of the bootstrap are few")
+
+
 def test_bad_points(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not positive and finite"):
         written(tmp_path / "runs.csv", [(1.0, 1.0, 0), (2.0, float("nan"), 0)])

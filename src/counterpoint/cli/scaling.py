@@ -23,11 +23,11 @@ class TableArguments(VerbArguments):
     runs: Positional[Path]
     """Table of runs: CSV, Parquet or JSON lines, one row a measurement."""
     size: str | None = None
-    """Column of the model's size (parameters)."""
+    """Column of the model's size (parameters); like data and loss, also arithmetic on columns."""
     data: str | None = None
-    """Column of the amount of data (hours, episodes, environments, tokens, ...)."""
+    """Column of the amount of data (hours, episodes, environments, tokens, ...), or such as flops / (6 * params)."""
     loss: str | None = None
-    """Column of the error; positive."""
+    """Column of the error; positive. Of scores: `1 - score`, with backticks about names that hold spaces."""
     seed: str | None = None
     """Column of the seed."""
     run: str | None = None

@@ -123,7 +123,8 @@ def run_ingest(arguments: IngestRunsArguments) -> Reply:
 def run_transfer(arguments: TransferArguments) -> Reply:
     """Say what pretraining is worth, as ratios of errors and as data of the task itself."""
     from counterpoint.scaling.column_names import fine_tuning_column, known_column, task_column
-    from counterpoint.scaling.table import NAMES, read_columns
+    from counterpoint.scaling.roles import NAMES
+    from counterpoint.scaling.table import read_columns
 
     if arguments.bootstrap < 2:
         raise ConfigError(f"--bootstrap: expected 2 or more draws, got {arguments.bootstrap}")

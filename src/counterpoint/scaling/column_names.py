@@ -16,7 +16,7 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.scaling.expression import Column
 from counterpoint.scaling.intake_rows import nearest
 from counterpoint.scaling.intake_units import unit_of
-from counterpoint.scaling.table import NAMES, plain
+from counterpoint.scaling.roles import NAMES, plain
 
 TASKS = (
     "task_set", "taskset", "task", "tasks", "task_group", "task_suite", "task_name", "eval_task", "eval_task_set",
@@ -37,7 +37,7 @@ _KL = re.compile(r"(?:^|_)(kl|divergence)(?:_|$)")
 _SPREAD = re.compile(r"_(low|lower|high|upper|se|sem|std|stderr|ci\d*|min|max)$")
 _FINE_TUNING = re.compile(r"(?:^|_)(fine_?tun\w*|post_?train\w*|d_?f|ft)(?:_|$)")
 _SETTINGS = {name for names in NAMES.values() for name in names} | {
-    "step", "steps", "epoch", "epochs", "flops", "learning_rate", "lr", "batch_size", "id",
+    "step", "steps", "epoch", "epochs", "flops", "learning_rate", "lr", "batch_size", "id", "index", "unnamed_0", "",
 }  # fmt: skip
 _METRIC_WORDS = re.compile(
     r"(reverse|forward|next|action|prediction|val|test|eval|errors?|r?mse|mae|loss|nll|kl|l)", re.I

@@ -10,7 +10,8 @@ import numpy as np
 from counterpoint.core.errors import ConfigError
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.intake_units import unit_of
-from counterpoint.scaling.table import RunTable, plain
+from counterpoint.scaling.roles import plain
+from counterpoint.scaling.table import RunTable
 
 FLOPS = ("flops", "flop", "training_flops", "training_flop", "train_flops", "total_flops", "compute", "c")
 """Names of columns that count a run's computing."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from counterpoint.core.records import Json
-from counterpoint.scaling.table import KINDS, RunTable, counted
+from counterpoint.scaling.roles import KINDS, counted
+from counterpoint.scaling.table import RunTable
 
 COUNTS = ("hours", "episodes", "frames", *KINDS)
 """Columns that count what data are made of; those of KINDS count different things, the others are volume."""

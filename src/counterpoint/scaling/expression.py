@@ -44,6 +44,30 @@ def matching(text: str, columns: Mapping[str, Column], rows: int) -> NDArray[np.
         ConfigError: not a condition of the kind above.
         UnknownNameError: a column that is not there; offers the nearest.
     """
+    found = _value(text, columns)
+    if np.asarray(found).dtype != np.bool_:
+        raise ConfigError(f"condition {text!r}: is a value, not a condition; compare it, for example: data > 100")
+    if np.shape(found) not in ((), (rows,)):
+        raise ConfigError(
+            f"condition {text!r}: says {np.shape(found)} things of {rows} rows; compare columns with numbers"
+        )
+    return np.broadcast_to(np.asarray(found, dtype=np.bool_), (rows,)).copy()
+
+
+def amounts(text: str, columns: Mapping[str, Column], rows: int) -> Column:
+    """Return the numbers that arithmetic on columns gives, [rows].
+
+    Raises:
+        ConfigError: not arithmetic, or not a number a row.
+        UnknownNameError: a column that is not there; offers the nearest.
+    """
+    found = _value(text, columns)
+    if np.asarray(found).dtype.kind not in "fiu" or np.shape(found) != (rows,):
+        raise ConfigError(f"expression {text!r}: expected a number a row; write for example: 1 - score")
+    return np.asarray(found)
+
+
+def _value(text: str, columns: Mapping[str, Column]) -> Column:
     quoted: dict[str, str] = {}
 
     def stand_in(match: re.Match[str]) -> str:
@@ -57,7 +81,7 @@ def matching(text: str, columns: Mapping[str, Column], rows: int) -> NDArray[np.
     try:
         tree = ast.parse(plain.strip(), mode="eval").body
         with np.errstate(all="ignore"):  # a division by 0 is infinite, and compared as such
-            found = _evaluate(tree, columns, quoted)
+            return _evaluate(tree, columns, quoted)
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ConfigError | LookupError) or type(error).__module__.startswith("counterpoint"):
             raise
@@ -65,13 +89,6 @@ def matching(text: str, columns: Mapping[str, Column], rows: int) -> NDArray[np.
             f"condition {text!r}: cannot be read ({error}); write for example: size > 1e6, and names with spaces in "
             "backticks"
         ) from error
-    if np.asarray(found).dtype != np.bool_:
-        raise ConfigError(f"condition {text!r}: is a value, not a condition; compare it, for example: data > 100")
-    if np.shape(found) not in ((), (rows,)):
-        raise ConfigError(
-            f"condition {text!r}: says {np.shape(found)} things of {rows} rows; compare columns with numbers"
-        )
-    return np.broadcast_to(np.asarray(found, dtype=np.bool_), (rows,)).copy()
 
 
 def _evaluate(node: ast.expr, columns: Mapping[str, Column], quoted: Mapping[str, str]) -> Column:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
@@ -17,6 +18,10 @@ from counterpoint.scaling.table import RunTable
 TOP_SHARE = 0.15
 """Share of the runs, by computing, that is held out by default."""
 DRAWS = 100
+LEAST_COVERAGE = 0.8
+"""Share of held-out runs that must lie inside their 95% intervals, where they are too many for it to be chance."""
+CHANCE = 0.05
+"""Least probability of as few runs inside if the intervals are right: one of two outside says little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,12 @@ class HoldOut:
     """Amount of data of each held-out run."""
     size: tuple[float, ...] | None
     """Size of each held-out run's model; None where the law does not use it."""
+
+    @property
+    def misses_too_often(self) -> bool:
+        """Whether so few runs lie inside their intervals that chance does not explain it."""
+        inside = round(self.coverage * self.runs)
+        return self.coverage < LEAST_COVERAGE and round(float(binom.cdf(inside, self.runs, 0.95)), 9) <= CHANCE
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain JSON."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.table import NAMES
+from counterpoint.scaling.roles import NAMES
 
 Scalar = bool | int | float | str | None
 Row = dict[str, Scalar]

@@ -10,8 +10,9 @@ from typing import cast
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, read_records
 from counterpoint.scaling.intake_rows import PROVENANCE, RUN, STEP, Logged, LoggedRun, Row, Scalar, flat, nearest
+from counterpoint.scaling.roles import NAMES
 from counterpoint.scaling.run_table import ALL, TABLE, wide_rows
-from counterpoint.scaling.table import NAMES, read_columns
+from counterpoint.scaling.table import read_columns
 
 STEPS = ("step", "_step", "global_step", "iteration", "checkpoint")
 RECORD = "metrics.jsonl"

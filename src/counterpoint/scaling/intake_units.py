@@ -21,7 +21,9 @@ UNITS: dict[str, tuple[str, ...]] = {
 
 
 def unit_of(name: str) -> str | None:
-    """Return the unit that a column's name ends with or holds, else None."""
+    """Return the unit that a column's name ends with or holds, else None; arithmetic on columns says none."""
+    if re.search(r"`| [-+*/] ", name):
+        return None
     words = re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
     for word in reversed(words):
         for unit, spellings in UNITS.items():

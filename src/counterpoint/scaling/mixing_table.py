@@ -30,7 +30,8 @@ from counterpoint.scaling.expression import Column, matching
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.intake_rows import nearest
 from counterpoint.scaling.intake_units import unit_of
-from counterpoint.scaling.table import plain, read_columns
+from counterpoint.scaling.roles import plain
+from counterpoint.scaling.table import read_columns
 
 _AMOUNT = r"(hours?|hrs|shares?|weights?|fractions?|frac|proportions?|prop|percent|pct|ratio|mix|mixture)"
 _WITHIN = r"(?:(?:n|num|data|config)[_. /:-]+)*"

@@ -32,8 +32,9 @@ from counterpoint.scaling.column_names import is_error
 from counterpoint.scaling.forms import Axes, Float
 from counterpoint.scaling.known import form
 from counterpoint.scaling.noise import noise_delta
+from counterpoint.scaling.roles import plain
 from counterpoint.scaling.solve import descend, polish, solve
-from counterpoint.scaling.table import RunTable, plain
+from counterpoint.scaling.table import RunTable
 from counterpoint.scaling.threshold import Threshold, find_threshold
 
 Verdict = Literal["regressing", "ossifying", "capacity-limited", "no evidence"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +15,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import ConfigError
+from counterpoint.scaling.derived import ARITHMETIC, derivable, derived, error_of, is_arithmetic, is_score
 from counterpoint.scaling.expression import Column, matching
 from counterpoint.scaling.forms import Axes, Float, axes
-from counterpoint.scaling.intake_units import unit_of
+from counterpoint.scaling.roles import KINDS, NAMES, counted, known_as, like, plain
 
-NAMES: dict[str, tuple[str, ...]] = {
-    "size": ("size", "params", "parameters", "num_parameters", "num_params", "n_params", "model_size", "n"),
-    "data": ("data", "hours", "episodes", "frames", "tokens", "training_tokens", "d"),
-    "loss": ("loss", "error", "next_action_mse", "val_loss", "test_loss", "l", "next_action_error", "mse"),
-    "unique": ("unique", "unique_data", "unique_hours", "unique_episodes", "unique_tokens", "u"),
-    "seed": ("seed",),
-    "run": ("run", "run_id", "run_name", "name"),
-}
-"""Names by which a column is found when it is not given; compared without case and punctuation."""
-KINDS = ("environments", "objects", "robots", "sites", "tasks", "embodiments", "operators")
-"""Columns that count different things in the data; `num_` or `n_` may stand before. Runs that differ in one differ."""
 _UNIT = re.compile(r"^\s*[-+0-9.eE]+\s*([A-Za-z%]+)\s*$")
 
 
@@ -124,6 +113,7 @@ def read_runs(
     """
     table = read_columns(path)
     wanted = {"size": size, "data": data, "loss": loss, "unique": unique, "seed": seed, "run": run}
+    table |= derived(table, wanted.values(), _rows(table))
     if drop is not None:
         kept = ~matching(drop, _with_roles(table, wanted), _rows(table))
         table = {name: column[kept] for name, column in table.items()}
@@ -143,7 +133,7 @@ def _checked(
     names = {
         role: found
         for role, name in wanted.items()
-        if (found := _find(path, role, name, list(table), needed=role in needed)) is not None
+        if (found := _find(path, role, name, table, needed=role in needed)) is not None
     }
     for role, other in (("data", "loss"), ("size", "loss"), ("size", "data")):
         asked = all(each in needed or wanted[each] is not None for each in (role, other))
@@ -162,6 +152,11 @@ def _checked(
             f"({names['data']!r}), repetitions counted; give both in one unit"
         )
     runs, warnings = _runs(path, table, names, numbers, apart)
+    if is_score(names["loss"]):
+        warnings.append(
+            f"{names['loss']!r} sounds like a score, of which more is better: laws are of errors; give "
+            f"--loss '{error_of(names['loss'], table[names['loss']])}'"
+        )
     return RunTable(
         path=str(path),
         data=numbers["data"],
@@ -229,29 +224,14 @@ def _delimiter(text: str) -> str:
     return next((each for each in ",;\t" if each in names), ",")
 
 
-def plain(name: str) -> str:
-    """Return a column's name without case and punctuation: `Model Size` and `model-size` are `model_size`."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-def counted(name: str) -> str:
-    """Return what a column's name says that it counts: `num_environments` counts `environments`."""
-    return plain(name).removeprefix("num_").removeprefix("n_")
-
-
 def _rows(table: dict[str, Column]) -> int:
     return len(next(iter(table.values()), ()))
 
 
 def _with_roles(table: dict[str, Column], wanted: dict[str, str | None]) -> dict[str, Column]:
     """Return the columns, and `size`, `data`, `loss` for those that have these roles, as for a hold-out."""
-    roles = {role: _known_as(role, list(table)) if name is None else name for role, name in wanted.items()}
+    roles = {role: known_as(role, list(table)) if name is None else name for role, name in wanted.items()}
     return {**{role: table[name] for role, name in roles.items() if name is not None and name in table}, **table}
-
-
-def _known_as(role: str, known: Sequence[str]) -> str | None:
-    by_name = {plain(column): column for column in reversed(known)}
-    return next((by_name[each] for each in NAMES[role] if each in by_name), None)
 
 
 def _one_unit(path: Path, table: dict[str, Column], data: str) -> None:
@@ -267,34 +247,25 @@ def _one_unit(path: Path, table: dict[str, Column], data: str) -> None:
             )
 
 
-def _find(path: Path, role: str, name: str | None, known: Sequence[str], *, needed: bool) -> str | None:
+def _find(path: Path, role: str, name: str | None, table: dict[str, Column], *, needed: bool) -> str | None:
+    known = list(table)
     if name is not None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
             offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(known)}."
-            raise ConfigError(f"{path}: no column {name!r} for {role}; {offer}")
+            raise ConfigError(
+                f"{path}: no column {name!r} for {role}; {offer}{ARITHMETIC if is_arithmetic(name) else ''}"
+            )
         return name
-    found = _known_as(role, known)
+    found = known_as(role, known)
     if found is None and needed:
+        others = like(role, known)
+        offer = f"; did you mean {' or '.join(map(repr, others[:3]))}?" if others else ""
         raise ConfigError(
             f"{path}: no column for {role} (looked for {', '.join(NAMES[role][:4])}, ...); it has {', '.join(known)}. "
-            f"Name it with --{role}{_offer(role, known)}"
+            f"Name it with --{role}{derivable(role, table) or offer}"
         )
     return found
-
-
-def _offer(role: str, known: Sequence[str]) -> str:
-    """Return the columns whose names are like those of a role, as words to add to a message."""
-    names = [name for name in NAMES[role] if len(name) > 1]
-    near = [
-        column
-        for column in known
-        if all(_known_as(other, [column]) is None for other in NAMES)
-        if difflib.get_close_matches(plain(column), names, n=1, cutoff=0.75)
-        or set(names) & set(plain(column).split("_"))
-        or (role == "data" and (unit_of(column) is not None or counted(column) in KINDS))
-    ]
-    return f"; did you mean {' or '.join(map(repr, near[:3]))}?" if near else ""
 
 
 def _positive(path: Path, name: str, column: Column) -> Float:

@@ -26,7 +26,8 @@ from counterpoint.scaling.column_names import fine_tuning_column, known_column, 
 from counterpoint.scaling.estimate import Estimate
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float
-from counterpoint.scaling.table import NAMES, RunTable, read_columns, read_runs
+from counterpoint.scaling.roles import NAMES
+from counterpoint.scaling.table import RunTable, read_columns, read_runs
 from counterpoint.scaling.transfer_law import (
     Pretrained,
     TransferFit,

@@ -23,7 +23,8 @@ from counterpoint.scaling.expression import matching
 from counterpoint.scaling.fit_record import FitRecord
 from counterpoint.scaling.forms import Float
 from counterpoint.scaling.intake_rows import nearest
-from counterpoint.scaling.table import NAMES, read_columns
+from counterpoint.scaling.roles import NAMES
+from counterpoint.scaling.table import read_columns
 from counterpoint.scaling.transfer_law import equivalent_data
 from counterpoint.scaling.transfer_table import Cells, read_cells
 from counterpoint.scaling.transfer_verdict import Gain, TransferVerdict, gain, verdict_of

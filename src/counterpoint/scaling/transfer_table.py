@@ -32,7 +32,7 @@ from counterpoint.scaling.column_names import (
 )
 from counterpoint.scaling.expression import Column
 from counterpoint.scaling.intake_rows import nearest
-from counterpoint.scaling.table import NAMES
+from counterpoint.scaling.roles import NAMES
 
 Cells = dict[str, dict[str, dict[str, float]]]
 """ln of a metric, by metric, pretraining set and task set; '' is from scratch."""

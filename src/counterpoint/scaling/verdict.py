@@ -14,6 +14,7 @@ MISSED = 0.05
 LEAST_EXPONENT = 0.02
 """An exponent's interval that reaches below this, 1.4% less error a doubling, shows no law."""
 FEW_STARTS = 3
+FEW_DRAWS = 40
 _RUNS_OFF = "redrawn runs take it to a limit of the search"
 NARROW = 10.0
 """Least ratio of most to least data for an exponent."""
@@ -27,6 +28,7 @@ def warnings_of(found: Estimate, held: HoldOut | None) -> list[str]:
         *_floor(found),
         *_exponents(found),
         *_optimum(found),
+        *_draws(found),
         *_range(found),
         *_prediction(held),
     ]
@@ -140,6 +142,13 @@ def _optimum(found: Estimate) -> list[str]:
     return words
 
 
+def _draws(found: Estimate) -> list[str]:
+    drawn = len(found.draws)
+    if 1 < drawn < FEW_DRAWS:
+        return [f"{drawn} draws of the bootstrap are few: its errors and intervals are rough; 400 are the default."]
+    return []
+
+
 def _range(found: Estimate) -> list[str]:
     words = []
     ratio = float(found.table.data.max() / found.table.data.min())
@@ -157,12 +166,18 @@ def _range(found: Estimate) -> list[str]:
 def _prediction(held: HoldOut | None) -> list[str]:
     if held is None:
         return ["Not checked by extrapolation: too few runs would be left without the largest."]
+    words = []
     if held.mare > MISSED:
-        return [
+        words.append(
             f"The held-out runs ({held.rule}) were missed by {100 * held.mare:.0f}% on average "
             f"(bias {100 * held.bias:+.0f}%): do not forecast with this law."
-        ]
-    return []
+        )
+    if held.misses_too_often:
+        words.append(
+            f"Only {100 * held.coverage:.0f}% of {held.runs} held-out runs lie inside their 95% intervals: those of "
+            "forecasts are too narrow."
+        )
+    return words
 
 
 def _exponent(found: Estimate) -> float:

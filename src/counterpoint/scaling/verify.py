@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binom
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
@@ -15,10 +14,6 @@ from counterpoint.scaling.table import RunTable
 
 TOLERANCE = 0.05
 """Mean absolute relative error that passes by default."""
-LEAST_COVERAGE = 0.8
-"""Share of held-out runs that must lie inside their 95% intervals, where they are too many for it to be chance."""
-CHANCE = 0.05
-"""Least probability of as few runs inside if the intervals are right: one of two outside says little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +73,9 @@ def verify(
             f"missed by {100 * held.mare:.1f}% on average (bias {100 * held.bias:+.1f}%), "
             f"more than {100 * tolerance:.0f}%"
         )
-    if held.coverage < LEAST_COVERAGE and _chance(held) <= CHANCE:
+    if held.misses_too_often:
         failures.append(f"only {100 * held.coverage:.0f}% of the runs inside their 95% intervals")
     return Verification(holdout=held, refitted=new_runs is None, failures=tuple(failures))
-
-
-def _chance(held: HoldOut) -> float:
-    """Return how often right intervals would hold as few of the runs, or fewer."""
-    return round(float(binom.cdf(round(held.coverage * held.runs), held.runs, 0.95)), 9)
 
 
 def _rows(table: RunTable, condition: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
