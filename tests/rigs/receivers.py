@@ -54,18 +54,18 @@ class Running:
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(120)
 
     def client(self, token: str = "") -> httpx.Client:
         headers = {"Authorization": f"Bearer {token or self.token}", "Tus-Resumable": "1.0.0"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=10, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120, trust_env=False)
 
     def counted(self, name: str) -> int:
         return self.receiver.counters.get(name)
 
 
 def config_for(running: Running, **changes: object) -> PushConfig:
-    values: dict[str, object] = {"target": running.url, "token": running.token, "timeout_s": 5.0, "patience_s": 30.0}
+    values: dict[str, object] = {"target": running.url, "token": running.token, "timeout_s": 60.0, "patience_s": 300.0}
     return PushConfig(**{**values, **changes})  # type: ignore[arg-type]  # test shorthand
 
 

@@ -98,7 +98,6 @@ def test_a_study_is_killed_resumed_and_released(study: Study, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("default")  # Ray warns of its own ways
 def test_a_study_on_ray_gives_the_errors_of_this_machine(study: Study, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")

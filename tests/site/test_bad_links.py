@@ -218,7 +218,7 @@ def test_receiver_that_restarts_is_waited_for(run_with: Callable[..., Running], 
                 running.start()
                 proxy.forward_to(running.port)
                 has_moved.set()
-                output, _ = pushing.communicate(timeout=60)
+                output, _ = pushing.communicate(timeout=300)
             finally:
                 pushing.kill()
     report = json.loads(output)

@@ -376,13 +376,13 @@ def dribble(link: socket.socket) -> None:
 
 
 def raw(port: int, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as link:
         link.sendall(data)
         return link.recv(4096)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)

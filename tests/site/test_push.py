@@ -81,7 +81,7 @@ def test_watch_pushes_what_comes_later_and_ctrl_c_ends_it(running: Running, spoo
             wait_for(lambda: len(list(running.store.glob("episodes/*/later"))) == 1)
             wait_for(lambda: not list(spool.glob("episodes/*/*")))
             pushing.send_signal(signal.SIGINT)
-            _, errors = pushing.communicate(timeout=20)
+            _, errors = pushing.communicate(timeout=120)
         finally:
             pushing.kill()
     assert pushing.returncode == 130
@@ -242,7 +242,7 @@ def test_tls_with_a_private_authority_and_a_quiet_end(tmp_path: Path, spool: Pat
             with pytest.raises(SiteError, match="CERTIFICATE_VERIFY_FAILED"):
                 push(spool, PushConfig(target=url, token=read_token(token), patience_s=0.1), progress=False)
             receiving.send_signal(signal.SIGINT)
-            output, errors = receiving.communicate(timeout=30)
+            output, errors = receiving.communicate(timeout=120)
         finally:
             receiving.kill()
     assert receiving.returncode == 0
@@ -292,7 +292,7 @@ def test_pace() -> None:
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)

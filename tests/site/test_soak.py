@@ -13,7 +13,7 @@ ROUGH = Weather(bytes_until_cut=4e5, corrupt_chance=0.02, stall_chance=0.02, sta
 
 def test_soak_short(tmp_path: Path) -> None:
     config = SoakConfig(
-        sites=4, hosts=2, episodes=2, seconds=3.0, host_kills=1, receiver_kills=1, weather=ROUGH, timeout_s=60.0
+        sites=4, hosts=2, episodes=2, seconds=3.0, host_kills=1, receiver_kills=1, weather=ROUGH, timeout_s=400.0
     )
     report = soak(tmp_path, config)
     print(report.to_text())  # noqa: T201  # shown by pytest -s
@@ -22,10 +22,9 @@ def test_soak_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_soak_long(tmp_path: Path) -> None:
     config = SoakConfig(
-        sites=50, hosts=5, episodes=2, seconds=4.0, host_kills=8, receiver_kills=4, weather=ROUGH, timeout_s=170.0
+        sites=50, hosts=5, episodes=2, seconds=4.0, host_kills=8, receiver_kills=4, weather=ROUGH, timeout_s=500.0
     )
     report = soak(tmp_path, config)
     print(report.to_text())  # noqa: T201  # shown by pytest -s

@@ -70,7 +70,7 @@ def test_kill_at_any_moment_leaves_whole_episodes_and_the_rest_is_added_later(ro
 def test_many_processes_add_to_one_store_at_once(tmp_path: Path) -> None:
     writers = [start_writer(tmp_path / "store", first, first + 30) for first in (0, 15, 30)]
     for writer in writers:
-        writer.communicate(timeout=60)
+        writer.communicate(timeout=300)
         assert writer.returncode == 0
     store = Store.open(tmp_path / "store")
     assert len(store) == 60
