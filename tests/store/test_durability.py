@@ -27,11 +27,12 @@ MakeEpisode = Callable[..., Episode]
 
 WRITER = """
 import sys
+from itertools import count
 sys.path.insert(0, sys.argv[2])
 from conftest import build_episode
 from counterpoint.store import Store, StoreWriter
 with StoreWriter(sys.argv[1]) as writer:
-    for index in range(int(sys.argv[3]), 10**6):
+    for index in count(int(sys.argv[3])):
         episode = build_episode(index, seconds=0.3, camera=index % 5 == 0)
         writer.add(episode)
         print(episode.episode_id, flush=True)
@@ -39,12 +40,15 @@ with StoreWriter(sys.argv[1]) as writer:
             Store.open(sys.argv[1])  # keeps the index up to date, and is killed doing so too
 """
 
+APART = 100_000
+"""Between the first numbers of two writers: more than one writes before its kill, however late that comes."""
+
 
 def killed_after(root: Path, first: int, seconds: list[float]) -> list[str]:
     """Run a writer for each of `seconds`, counted from its first episode, and kill them; return what they promised."""
     here = str(Path(__file__).parent)
     commands = [
-        [sys.executable, "-c", WRITER, str(root), here, str(first + 1000 * number)] for number in range(len(seconds))
+        [sys.executable, "-c", WRITER, str(root), here, str(first + APART * number)] for number in range(len(seconds))
     ]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
     promised: list[str] = []
@@ -54,7 +58,7 @@ def killed_after(root: Path, first: int, seconds: list[float]) -> list[str]:
         time.sleep(wait_s)
         process.send_signal(signal.SIGKILL)
     for process in processes:
-        lines = process.communicate(timeout=60)[0].splitlines(keepends=True)
+        lines = process.communicate(timeout=300)[0].splitlines(keepends=True)
         promised += [line.strip() for line in lines if line.endswith("\n")]
     return promised
 
@@ -87,7 +91,7 @@ def test_what_was_added_before_many_kills_is_there(tmp_path: Path, make_episode:
     promised: list[str] = []
     for round_ in range(12):
         waits = [moments.uniform(0.0, 0.4) for _ in range(3)]
-        promised += killed_after(tmp_path / "store", 10_000 * (round_ + 1), waits)
+        promised += killed_after(tmp_path / "store", 10 * APART * (round_ + 1), waits)
         assert_nothing_lost(tmp_path / "store", promised, make_episode)
 
 

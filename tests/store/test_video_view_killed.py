@@ -58,20 +58,6 @@ def written(path: Path, make_episode: MakeEpisode) -> Store:
     return Store.open(path)
 
 
-def start(root: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", BUILD, str(root)], stdout=subprocess.PIPE, start_new_session=True)
-
-
-def seconds_of_building(root: Path) -> float:
-    """Build a view in a process of its own; return how long this machine takes from its start to its end."""
-    with start(root) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        begun = time.monotonic()
-        assert process.wait() == 0
-        return time.monotonic() - begun
-
-
 def run_and_kill(root: Path, more: int, after_s: float, *, whole_group: bool) -> tuple[bool, IO[bytes]]:
     """Start a builder and kill it some seconds after it has put so many more files into the view.
 
