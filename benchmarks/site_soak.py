@@ -8,6 +8,7 @@ die with this process.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -262,10 +263,12 @@ class _Crew:
 
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free now, below those that Linux gives to connections: none of them takes it."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("none of 100 ports is free")
 
 
 def _die_with_parent() -> None:

@@ -1,13 +1,13 @@
 """Two processes train like one, because slices and not processes decide order and noise."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from site_soak import free_port
 from torch import nn
 
 from counterpoint.core.errors import ConfigError
@@ -15,12 +15,6 @@ from counterpoint.policy.checkpoint import load_checkpoint, load_training_state
 from counterpoint.train.distributed import World
 
 PROGRAM = Path(__file__).with_name("run_as_process.py")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run_processes(out: Path, size: int) -> None:
@@ -31,7 +25,7 @@ def run_processes(out: Path, size: int) -> None:
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, str(PROGRAM), str(out)]
         processes.append(subprocess.Popen(command, env={**os.environ, **place, **meeting}))
-    assert [process.wait(timeout=120) for process in processes] == [0] * size
+    assert [process.wait(timeout=500) for process in processes] == [0] * size
 
 
 def test_one_process_equals_two_processes(tmp_path: Path) -> None:
