@@ -1,4 +1,4 @@
-"""Settings of every test: one thread each, rendering without a screen, where recordings of real robots are."""
+"""Settings of every test: one thread each, rendering without a screen, no deadlines, where recordings of robots are."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before numpy, torch or MuJoCo is imported: two workers share two cores, so each keeps to one thread.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
+
+# Ray waits for its own processes, and ends tasks where the memory of the machine, whoever uses it, runs short.
+os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "300")
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
+os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+
+# An example may be kept waiting by whatever else the machine does; what hangs is ended by pytest's own timeout.
+settings.register_profile("any machine", deadline=None)  # else like the profile that hypothesis chose, for CI or not
+settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
