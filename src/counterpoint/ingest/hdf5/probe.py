@@ -25,8 +25,8 @@ from counterpoint.core.errors import IngestError
 from counterpoint.ingest.hdf5.layout import is_pictures, is_series
 from counterpoint.ingest.hdf5.safe import datasets, find, names, opened, read_array
 
-PATIENCE_S = 15.0
-"""For a small file."""
+PATIENCE_S = 60.0
+"""For a small file, and for the process to start; a busy machine must not make a whole file a damaged one."""
 BYTES_PER_S = 2e7
 """More patience for larger files."""
 SPARE_BYTES = 2**29
