@@ -195,3 +195,18 @@ def test_what_redrawn_runs_take_to_a_limit_is_not_identified() -> None:
     drawn[0, found.law.vector.index("log_repeat")] = limit
     assert runs_off(found.law, "R_D", drawn, table.log_loss)  # one of twenty
     assert not runs_off(found.law, "A", drawn, table.log_loss)
+
+
+def test_data_that_do_not_wear_out_are_said_to_be_as_good_as_new() -> None:
+    table = planted("repetition", noise=0.004, seed=1)
+    law = FORMS["repetition"]
+    x = table.axes()
+    endless = law.to_vector({**PARAMETERS["repetition"], "R_D": 1e5}, x.reference)
+    noise = np.random.default_rng(0).normal(0, 0.004, len(table))
+    found = fit_law(
+        RunTable(**{**vars(table), "loss": np.exp(law.log_error(endless, x)[0] + noise)}), "repetition", draws=4
+    )
+    assert not found.estimate.parameters["R_D"].identified
+    assert any("towards large values" in words for words in found.warnings if words.startswith("R_D"))
+    if found.estimate.parameters["R_D"].value > 9.9e3:
+        assert any("worth as much as a new one" in words for words in found.warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -75,3 +76,12 @@ def test_tables_that_cannot_be_tested_say_why(worlds: ModuleType) -> None:
     table = worlds.draw(worlds.additive, 0, 0.01)
     with pytest.raises(ConfigError, match="2 sizes and 10 amounts"):
         ossification(table.take(table.size < 3e8))
+
+
+def test_sizes_read_off_a_figure_are_one_where_they_lie_next_to_each_other(worlds: ModuleType) -> None:
+    table = worlds.draw(worlds.additive, 0, 0.01)
+    jitter = np.random.default_rng(0).uniform(1, 1 + 1e-4, len(table))
+    found, plain = ossification(replace(table, size=table.size * jitter)), ossification(table)
+    assert [each.verdict for each in found.sizes] == [each.verdict for each in plain.sizes]
+    assert any("sizes are taken for 7" in words for words in found.warnings)
+    assert not any("are taken for" in words for words in plain.warnings)

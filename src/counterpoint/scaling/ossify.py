@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -45,6 +45,8 @@ NAMED = 6
 """Sizes that a warning names."""
 LEVEL = 0.05
 LEAST_INDEX = 0.25
+_ALIKE = 1e-3
+"""Difference of ln N up to which sizes are one."""
 _RATE = re.compile(r"(?:^|_)(success(es|ful)?|succeeded|solved|failures?|failed)(?:_|$)")
 RISE = 0.01
 RISE_SIGMAS = 4.0
@@ -147,6 +149,8 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
     _check_error(table)
     if table.size is None:
         raise ConfigError(f"{table.path}: no column for size; the test compares sizes, name it with --size")
+    given, table = len(np.unique(table.size)), replace(table, size=_alike(table.size))
+    assert table.size is not None  # as given
     x, log_errors, sizes = table.axes(), table.log_loss, np.unique(table.size)
     amounts = np.unique(x.log_data)
     if len(sizes) < 3 or len(amounts) < 5:
@@ -170,6 +174,8 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
             verdicts.append(_verdict(size, late, p, x, log_errors, rows, delta / 1.35))
     warnings = _warnings(table, [size for size, late in found if not late])
     ends = (float(np.exp(x.log_data.min() + x.reference[1])), float(np.exp(x.log_data.max() + x.reference[1])))
+    if given > len(sizes):
+        warnings.append(f"{given} sizes are taken for {len(sizes)}: those that lie within 0.1% of the next are one.")
     if ends[1] < 10 * ends[0]:
         warnings.append(f"Only {ends[1] / ends[0]:.1f}x between least and most data: late slopes are loose.")
     return Ossification(
@@ -184,6 +190,13 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
         noise=delta / 1.35,
         warnings=tuple(warnings),
     )
+
+
+def _alike(size: Float) -> Float:
+    """Return sizes with those that lie next to each other, as read off a figure, replaced by the least of them."""
+    values, place = np.unique(size, return_inverse=True)
+    begins = np.concatenate([[True], np.diff(np.log(values)) > _ALIKE])
+    return np.asarray(values[begins][np.cumsum(begins) - 1][place.ravel()])
 
 
 def _check_error(table: RunTable) -> None:

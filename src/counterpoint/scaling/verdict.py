@@ -15,6 +15,7 @@ LEAST_EXPONENT = 0.02
 """An exponent's interval that reaches below this, 1.4% less error a doubling, shows no law."""
 FEW_STARTS = 3
 FEW_DRAWS = 40
+_SMALL = 1e-3
 _RUNS_OFF = "redrawn runs take it to a limit of the search"
 NARROW = 10.0
 """Least ratio of most to least data for an exponent."""
@@ -98,9 +99,10 @@ def _exponents(found: Estimate) -> list[str]:
         if not np.isfinite(parameter.value):
             words.append(f"{name} is not identified: it has no finite value for an exponent near 0.")
         elif not parameter.identified:
-            off = runs_off(found.law, name, found.draws, found.table.log_loss)
-            flat = f"its profile stays flat towards {_open_side(*parameter.profile95)}"
-            words.append(f"{name} is not identified: {_RUNS_OFF if off else flat}.")
+            low, high = parameter.profile95
+            closed = low > _SMALL and np.isfinite(high) and runs_off(found.law, name, found.draws, found.table.log_loss)
+            flat = f"its profile stays flat towards {_open_side(low, high)}"
+            words.append(f"{name} is not identified: {_RUNS_OFF if closed else flat}.")
     for name in ("alpha", "beta"):
         if name in found.parameters and found.law.name != "broken":
             low, high = found.parameters[name].ci95
@@ -137,6 +139,11 @@ def _optimum(found: Estimate) -> list[str]:
         for entry, value, (low, high) in zip(found.law.vector, found.vector, limits, strict=True)
         if entry != "floor" and min(value - low, high - value) < 1e-6
     ]
+    if "log_repeat" in at and found.vector[found.law.vector.index("log_repeat")] > 0:
+        at.remove("log_repeat")
+        words.append(
+            "R_D is as large as the search allows: in these runs a repeated unit is worth as much as a new one."
+        )
     if at:
         words.append(f"The optimum lies at a limit of the search ({', '.join(at)}): the law does not fit these runs.")
     return words
@@ -186,5 +193,5 @@ def _exponent(found: Estimate) -> float:
 
 
 def _open_side(low: float, high: float) -> str:
-    sides = (["small values"] if low <= 1e-3 else []) + (["large values"] if not np.isfinite(high) else [])
+    sides = (["small values"] if low <= _SMALL else []) + (["large values"] if not np.isfinite(high) else [])
     return " and ".join(sides) or "a limit"
