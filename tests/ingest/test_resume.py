@@ -80,6 +80,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # starts a dozen times, and each commit waits for the disk, which others may keep busy
 def test_killed_very_often(tmp_path: Path) -> None:
     assert interrupted(tmp_path, 60, 12) >= 5
 
