@@ -198,10 +198,10 @@ def _search(study: Study, folder: Path, sizes: Sequence[int], engine: Engine, pr
 def _check_training(study: Study, folder: Path, engine: Engine, progress: bool) -> list[Failure]:
     """Make the longer runs that are missing, once the runs that they are compared with are there."""
     failures: list[Failure] = []
-    done = complete_runs(read_rows(folder))
-    if not study.checked_runs() or any(run.name not in done for run in study.checked_runs()):
+    checked, done = study.checked_runs(), complete_runs(read_rows(folder))
+    if not checked or any(run.name not in done for run in checked):
         return failures
-    tasks = longer_tasks(study, folder, _chosen(study, folder, [run.size for run in study.checked_runs()]))
+    tasks = longer_tasks(study, folder, _chosen(study, folder, [run.size for run in checked]))
     missing = [task for task in tasks if finished_rows(task) is None]
     for task, _ in _executed(study, folder, missing, engine, failures, "training check" if progress else ""):
         log.debug("%s: done", task.name)
