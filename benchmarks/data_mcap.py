@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
 from counterpoint.ingest.mcap.file import McapFile
-from counterpoint.ingest.ros.decode import LayoutDecoder
-from counterpoint.ingest.ros.gather import Gathered
-from counterpoint.ingest.ros.pick import pick
+from counterpoint.ingest.messages.decode import LayoutDecoder
+from counterpoint.ingest.messages.gather import Gathered
+from counterpoint.ingest.messages.pick import pick
 
 START = 1_700_000_000_000_000_000
 JOINTS = 14

@@ -28,10 +28,10 @@ from counterpoint.core.embodiment import Channel, Embodiment, StreamKind
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.stream import vector_stream
 from counterpoint.store import EpisodeInfo, Store, StoreWriter
-from counterpoint.store.layout import episode_folder
-from counterpoint.store.manifest import FileInfo, StreamInfo
-from counterpoint.store.refresh import add_rows, parent_times
-from counterpoint.store.segments import INDEX, latest_state, save_state
+from counterpoint.store.files.layout import episode_folder
+from counterpoint.store.files.manifest import FileInfo, StreamInfo
+from counterpoint.store.index.refresh import add_rows, parent_times
+from counterpoint.store.index.segments import INDEX, latest_state, save_state
 
 JOINTS = tuple(Channel(name=f"joint_{i}", quantity="joint_position", unit="rad") for i in range(6))
 ROBOT = Embodiment(name="ur5e", sensing=(), acting=JOINTS, control_rate_hz=10.0)

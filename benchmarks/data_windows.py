@@ -28,7 +28,7 @@ from counterpoint.data.dataset import WindowDataset, WindowOptions
 from counterpoint.data.prefetch import WindowLoader
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, build_video_view
-from counterpoint.store.codec import Pixels
+from counterpoint.store.views.codec import Pixels
 
 CHUNK_S = 50 / 30
 Figures = dict[str, float]

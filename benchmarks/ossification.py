@@ -16,9 +16,9 @@ from functools import partial
 
 import numpy as np
 
-from counterpoint.scaling.forms import Float
-from counterpoint.scaling.ossify import Ossification, ossification
-from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.laws.forms import Float
+from counterpoint.scaling.ossification.ossify import Ossification, ossification
+from counterpoint.scaling.runs.table import RunTable
 
 SIZES = np.geomspace(1e8, 1e10, 7)
 AMOUNTS = np.geomspace(1.0, 1000.0, 10)

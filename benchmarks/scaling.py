@@ -27,9 +27,9 @@ from typing import Literal
 
 import numpy as np
 
-from counterpoint.scaling.estimate import estimate
-from counterpoint.scaling.forms import Float
-from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.fitting.estimate import estimate
+from counterpoint.scaling.laws.forms import Float
+from counterpoint.scaling.runs.table import RunTable
 
 HOFFMANN = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
 BUDGETS = (6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21)

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpoint.scaling.estimate import estimate
-from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.fitting.estimate import estimate
+from counterpoint.scaling.runs.table import RunTable
 from scaling import HOFFMANN, hoffmann
 
 DRAWS = 200

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.choose import fit_law
-from counterpoint.scaling.estimate import Estimate
-from counterpoint.scaling.fit_record import FitRecord
-from counterpoint.scaling.forms import Float, axes
-from counterpoint.scaling.ossify import ossification
-from counterpoint.scaling.table import RunTable, read_columns, read_runs
+from counterpoint.scaling.fitting.choose import fit_law
+from counterpoint.scaling.fitting.estimate import Estimate
+from counterpoint.scaling.fitting.fit_record import FitRecord
+from counterpoint.scaling.laws.forms import Float, axes
+from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.runs.table import RunTable, read_columns, read_runs
 
 DRAWS = 400
 GEN0_DOUBLING = 0.29

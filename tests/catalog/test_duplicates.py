@@ -17,7 +17,7 @@ from counterpoint.catalog.prints import FILE, open_clusters, open_prints
 from counterpoint.core.stream import vector_stream
 from counterpoint.ingest import ingest
 from counterpoint.store import Store
-from counterpoint.store.video_view import ViewFrames
+from counterpoint.store.views.video_view import ViewFrames
 
 
 def clusters(store: Store) -> list[set[str]]:

@@ -22,9 +22,9 @@ from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.data.windows import WindowConfig
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_video_view
-from counterpoint.store.objects import ObjectFolder
-from counterpoint.store.publish import publish_views
-from counterpoint.store.remote import RemoteStore
+from counterpoint.store.cloud.objects import ObjectFolder
+from counterpoint.store.cloud.publish import publish_views
+from counterpoint.store.cloud.remote import RemoteStore
 
 ROBOT = synthetic_embodiment(7)
 SIDE = 64

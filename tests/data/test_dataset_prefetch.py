@@ -137,7 +137,7 @@ def test_pictures_travel_through_shared_memory_and_what_is_too_large_through_the
 
 
 def test_damage_is_raised_and_the_next_window_comes(root: Path) -> None:
-    from counterpoint.store.view import VIEW
+    from counterpoint.store.views.low import VIEW
 
     store = Store.open(root)
     dataset = WindowDataset([store], WindowOptions(cameras=()))

@@ -16,8 +16,8 @@ from counterpoint.data.selection import Selection
 from counterpoint.data.source import EpisodeSource, FrameSource, MemorySource
 from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.data.windows import WindowConfig
+from counterpoint.store.episodes.writer import StoreWriter
 from counterpoint.store.reader import Store
-from counterpoint.store.writer import StoreWriter
 
 ROBOT = synthetic_embodiment(7)
 EPISODES = [synthetic_episode(ROBOT, i, seed=4) for i in range(4)]

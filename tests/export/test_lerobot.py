@@ -19,7 +19,7 @@ from counterpoint.core.errors import ExportError
 from counterpoint.export import ExportFormat, export_store
 from counterpoint.ingest import ingest
 from counterpoint.store import Store
-from counterpoint.store.video import list_pts
+from counterpoint.store.episodes.video import list_pts
 
 LEROBOT: tuple[ExportFormat, ...] = ("lerobot-v3", "lerobot-v2.1")
 MakeStore = Callable[..., Store]

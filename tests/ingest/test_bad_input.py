@@ -20,7 +20,7 @@ from lerobot_writers import CAMERA, write_v21, write_video
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest import ingest
-from counterpoint.ingest.paths import fill_template
+from counterpoint.ingest.files.paths import fill_template
 from counterpoint.store import Store
 
 Spoil = Callable[[Path], None]

@@ -35,11 +35,11 @@ from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest import ingest
 from counterpoint.ingest.formats import open_source
-from counterpoint.ingest.mapping import FeatureMap, RobotMapping
-from counterpoint.ingest.ros.pixels import PixelEncoder
-from counterpoint.ingest.source import Ingested, ReadOptions
+from counterpoint.ingest.mapping.mapping import FeatureMap, RobotMapping
+from counterpoint.ingest.messages.pixels import PixelEncoder
+from counterpoint.ingest.recording.source import Ingested, ReadOptions
 from counterpoint.store import Store
-from counterpoint.store.video import decode_frames
+from counterpoint.store.episodes.video import decode_frames
 
 STATE = ("/joint_states", "sensor_msgs/msg/JointState", JOINT_STATE)
 COMMAND = ("/arm/commands", "std_msgs/msg/Float64MultiArray", MULTI_ARRAY)
@@ -308,7 +308,7 @@ def test_pixel_formats_and_padded_rows(tmp_path: Path, encoding: str, pixel: lis
 
 def test_pixels_are_encoded_in_pieces_as_if_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = np.repeat(np.arange(35, dtype=np.uint8) * 7, 20 * 24 * 3).reshape(35, 20, 24, 3)
-    monkeypatch.setattr("counterpoint.ingest.ros.pixels.PIECE_BYTES", 1)
+    monkeypatch.setattr("counterpoint.ingest.messages.pixels.PIECE_BYTES", 1)
     pixels = PixelEncoder("here")
     for frame in frames:
         pixels.add(frame)

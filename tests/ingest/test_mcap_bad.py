@@ -33,7 +33,7 @@ from ros_definitions import COMPRESSED, IMAGE, TRAJECTORY
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest import ingest
 from counterpoint.ingest.formats import open_source
-from counterpoint.ingest.source import Ingested, ReadOptions
+from counterpoint.ingest.recording.source import Ingested, ReadOptions
 
 PICTURE = ("/cam/compressed", "sensor_msgs/msg/CompressedImage", COMPRESSED)
 RAW: dict[str, Any] = {"compression": CompressionType.NONE, "enable_crcs": False, "enable_data_crcs": False}

@@ -12,8 +12,8 @@ from mcap_ros2._dynamic import generate_dynamic
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.ros.decode import MAX_KNOWN, LayoutDecoder
-from counterpoint.ingest.ros.topic import Batch, Topic
+from counterpoint.ingest.messages.decode import MAX_KNOWN, LayoutDecoder
+from counterpoint.ingest.messages.topic import Batch, Topic
 
 KIND = "test_msgs/msg/Everything"
 DEFINITION = """uint8 FIRST=1

@@ -17,7 +17,7 @@ from rosbags.highlevel import AnyReader
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest import ingest
 from counterpoint.ingest.formats import open_source
-from counterpoint.ingest.source import Ingested, ReadOptions
+from counterpoint.ingest.recording.source import Ingested, ReadOptions
 
 
 def read(path: Path) -> Ingested:

@@ -21,7 +21,7 @@ from counterpoint.cli.main import main
 from counterpoint.core.embodiment import Embodiment, StreamSpec, embodiment_to_dict
 from counterpoint.core.errors import ConfigError, UnknownNameError
 from counterpoint.ingest import ReadOptions, ingest, load_mapping, save_mapping
-from counterpoint.ingest.guess import guess_channels
+from counterpoint.ingest.mapping.guess import guess_channels
 from counterpoint.ingest.table import looks_like_csv, open_csv
 from counterpoint.robots.library import load_embodiment
 from counterpoint.store import Store

@@ -17,9 +17,9 @@ from counterpoint.core.errors import CounterpointError
 from counterpoint.core.stream import Stream
 from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.engine import open_engine
-from counterpoint.report.quality_page import write_quality_report
-from counterpoint.report.quality_plots import draw
-from counterpoint.report.quality_words import PHRASES, Mark, hours, phrase, time_of
+from counterpoint.report.quality.page import write_quality_report
+from counterpoint.report.quality.plots import draw
+from counterpoint.report.quality.words import PHRASES, Mark, hours, phrase, time_of
 from counterpoint.store import Store, StoreWriter, ViewFrames, build_video_view
 
 ROBOT = synthetic_embodiment(7)

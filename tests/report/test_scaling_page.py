@@ -12,9 +12,9 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError, CounterpointError
-from counterpoint.report.log_axis import ticks
-from counterpoint.report.scaling_page import write_scaling_report
-from counterpoint.report.scaling_words import short
+from counterpoint.report.scaling.log_axis import ticks
+from counterpoint.report.scaling.page import write_scaling_report
+from counterpoint.report.scaling.words import short
 
 
 def write_amounts(path: Path, *, alpha: float = 0.4, floor: float = 0.0, noise: float = 0.01, seeds: int = 2) -> Path:

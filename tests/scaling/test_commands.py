@@ -11,15 +11,15 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.choose import fit_law
-from counterpoint.scaling.cost import Prices, gpu_hours_per_data, gpu_hours_per_unit, unpriced
-from counterpoint.scaling.diversity import pooled
-from counterpoint.scaling.fit_record import save_fit
-from counterpoint.scaling.forecast import forecast
-from counterpoint.scaling.ossify import ossification
-from counterpoint.scaling.table import read_runs
-from counterpoint.scaling.transfer import transfer
-from counterpoint.scaling.verify import verify
+from counterpoint.scaling.decisions.forecast import forecast
+from counterpoint.scaling.fitting.choose import fit_law
+from counterpoint.scaling.fitting.fit_record import save_fit
+from counterpoint.scaling.fitting.verify import verify
+from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.runs.cost import Prices, gpu_hours_per_data, gpu_hours_per_unit, unpriced
+from counterpoint.scaling.runs.diversity import pooled
+from counterpoint.scaling.runs.table import read_runs
+from counterpoint.scaling.transfer.transfer import transfer
 
 FEW = ("--bootstrap", "10", "--workers", "1")
 

@@ -13,8 +13,8 @@ from counterpoint.core.errors import ConfigError, UnknownNameError
 from counterpoint.core.records import Json
 from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.evaluate.offline import OfflineConfig
-from counterpoint.scaling.curve import ONE_SEED, SHARED_SUBSETS, CurveConfig, fit_curve, run_curve, usable_amounts
-from counterpoint.scaling.run_table import append_rows
+from counterpoint.scaling.runs.run_table import append_rows
+from counterpoint.scaling.study.curve import ONE_SEED, SHARED_SUBSETS, CurveConfig, fit_curve, run_curve, usable_amounts
 from counterpoint.store import StoreWriter
 from counterpoint.train.config import DataConfig
 from counterpoint.train.recipes import resolve

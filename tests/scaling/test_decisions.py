@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.allocate import Allocation, allocate
-from counterpoint.scaling.choose import fit_law
-from counterpoint.scaling.cost import Prices
-from counterpoint.scaling.fit_record import FitRecord, load_fit, save_fit
-from counterpoint.scaling.forecast import forecast, parse_target
-from counterpoint.scaling.forms import axes
-from counterpoint.scaling.known import form
+from counterpoint.scaling.decisions.allocate import Allocation, allocate
+from counterpoint.scaling.decisions.forecast import forecast, parse_target
+from counterpoint.scaling.fitting.choose import fit_law
+from counterpoint.scaling.fitting.fit_record import FitRecord, load_fit, save_fit
+from counterpoint.scaling.fitting.verify import verify
+from counterpoint.scaling.laws.forms import axes
+from counterpoint.scaling.laws.known import form
 from counterpoint.scaling.report_data import report_data
-from counterpoint.scaling.table import read_runs
-from counterpoint.scaling.verify import verify
+from counterpoint.scaling.runs.cost import Prices
+from counterpoint.scaling.runs.table import read_runs
 
 
 def write_grid(path: Path, *, noise: float = 0.005, broken: bool = False, seed: int = 0) -> Path:

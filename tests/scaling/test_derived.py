@@ -10,9 +10,9 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.derived import derived, is_score
-from counterpoint.scaling.intake_units import unit_of
-from counterpoint.scaling.table import read_runs
+from counterpoint.scaling.runs.derived import derived, is_score
+from counterpoint.scaling.runs.table import read_runs
+from counterpoint.scaling.runs.units import unit_of
 
 ONE = ("--workers", "1")
 

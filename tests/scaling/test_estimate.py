@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from counterpoint.core.errors import ConfigError, UnknownNameError
-from counterpoint.scaling.estimate import estimate
-from counterpoint.scaling.table import read_runs
+from counterpoint.scaling.fitting.estimate import estimate
+from counterpoint.scaling.runs.table import read_runs
 
 TRUTH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
 

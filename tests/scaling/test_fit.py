@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterpoint.core.errors import ConfigError, UnknownNameError
-from counterpoint.scaling.choose import fit_law
-from counterpoint.scaling.estimate import estimate
-from counterpoint.scaling.fit_record import FitRecord
-from counterpoint.scaling.forms import LawName
-from counterpoint.scaling.holdout import try_score
-from counterpoint.scaling.table import RunTable, read_runs
+from counterpoint.scaling.fitting.choose import fit_law
+from counterpoint.scaling.fitting.estimate import estimate
+from counterpoint.scaling.fitting.fit_record import FitRecord
+from counterpoint.scaling.fitting.holdout import try_score
+from counterpoint.scaling.laws.forms import LawName
+from counterpoint.scaling.runs.table import RunTable, read_runs
 
 AMOUNTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 FLAT: tuple[LawName, ...] = ("power", "power_floor")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.scaling.forms import Axes, Float, axes
-from counterpoint.scaling.known import FORMS, form
-from counterpoint.scaling.repetition import log_worth
-from counterpoint.scaling.solve import solve
+from counterpoint.scaling.fitting.solve import solve
+from counterpoint.scaling.laws.forms import Axes, Float, axes
+from counterpoint.scaling.laws.known import FORMS, form
+from counterpoint.scaling.laws.repetition import log_worth
 
 RANGES = {
     "floor": (-3.0, 0.0),

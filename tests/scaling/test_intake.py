@@ -12,9 +12,9 @@ import pytest
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, RunRecord
-from counterpoint.scaling.intake import take_in
-from counterpoint.scaling.run_table import ALL, append_rows
-from counterpoint.scaling.table import read_runs
+from counterpoint.scaling.importers.intake import take_in
+from counterpoint.scaling.runs.run_table import ALL, append_rows
+from counterpoint.scaling.runs.table import read_runs
 
 CSV = "run_name,params,train_hours,val_error,seed,note\n" + "".join(
     f"r{n}-{h},{n},{h},{1 / n + 1 / h:.5f},0,x\n" for n in (1, 2, 4) for h in (1, 2, 4, 8)

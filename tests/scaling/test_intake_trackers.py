@@ -16,7 +16,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.intake import take_in
+from counterpoint.scaling.importers.intake import take_in
 
 ROLES = {"size": "n_params", "loss": "val/loss"}
 

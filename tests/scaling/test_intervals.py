@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.bootstrap import expanded, interval
-from counterpoint.scaling.choose import fit_law
-from counterpoint.scaling.estimate import estimate, runs_off
-from counterpoint.scaling.forms import axes
-from counterpoint.scaling.holdout import most_expensive, score, try_score
-from counterpoint.scaling.known import FORMS
-from counterpoint.scaling.marginal import doubling, marginal
-from counterpoint.scaling.profile import profile
-from counterpoint.scaling.sensitivity import sensitivity
-from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.decisions.marginal import doubling, marginal
+from counterpoint.scaling.fitting.bootstrap import expanded, interval
+from counterpoint.scaling.fitting.choose import fit_law
+from counterpoint.scaling.fitting.estimate import estimate, runs_off
+from counterpoint.scaling.fitting.holdout import most_expensive, score, try_score
+from counterpoint.scaling.fitting.profile import profile
+from counterpoint.scaling.fitting.sensitivity import sensitivity
+from counterpoint.scaling.laws.forms import axes
+from counterpoint.scaling.laws.known import FORMS
+from counterpoint.scaling.runs.table import RunTable
 
 PARAMETERS = {
     "power": {"A": 5.0, "alpha": 0.4},

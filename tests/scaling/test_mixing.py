@@ -12,9 +12,9 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.mixing import advise
-from counterpoint.scaling.mixing_laws import MixLaw
-from counterpoint.scaling.mixing_table import read_mixtures
+from counterpoint.scaling.mixtures.laws import MixLaw
+from counterpoint.scaling.mixtures.mixing import advise
+from counterpoint.scaling.mixtures.table import read_mixtures
 
 SOURCES = ("real", "sim", "web")
 EFFECTS = np.asarray([[-2.5, -0.5, 0.5], [-0.3, -2.2, 0.4], [-1.8, -1.0, 0.0]])

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from counterpoint.scaling.estimate import Estimate, estimate
-from counterpoint.scaling.fit_record import FitRecord
-from counterpoint.scaling.forecast import Forecast, forecast
-from counterpoint.scaling.needed import needed_span
-from counterpoint.scaling.table import RunTable
+from counterpoint.scaling.decisions.forecast import Forecast, forecast
+from counterpoint.scaling.decisions.needed import needed_span
+from counterpoint.scaling.fitting.estimate import Estimate, estimate
+from counterpoint.scaling.fitting.fit_record import FitRecord
+from counterpoint.scaling.runs.table import RunTable
 
 AMOUNTS = np.asarray([1, 2, 4, 8, 16, 32], dtype=np.float64)
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.ossify import ossification
-from counterpoint.scaling.threshold import find_threshold
+from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.ossification.threshold import find_threshold
 
 
 @pytest.fixture(scope="module")

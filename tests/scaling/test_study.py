@@ -15,12 +15,12 @@ import pytest
 from counterpoint.core.errors import ConfigError
 from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.engine import EngineName
-from counterpoint.scaling.execute import run_study
-from counterpoint.scaling.plan import PlanConfig, plan_study
-from counterpoint.scaling.run_table import read_rows
-from counterpoint.scaling.study import Study, load_study, save_study
-from counterpoint.scaling.subset import open_pool, take
-from counterpoint.scaling.table import read_runs
+from counterpoint.scaling.runs.run_table import read_rows
+from counterpoint.scaling.runs.table import read_runs
+from counterpoint.scaling.study.execute import run_study
+from counterpoint.scaling.study.plan import PlanConfig, plan_study
+from counterpoint.scaling.study.study import Study, load_study, save_study
+from counterpoint.scaling.study.subset import open_pool, take
 from counterpoint.store import Store, StoreWriter
 from counterpoint.train.config import DataConfig
 from counterpoint.train.recipes import resolve
@@ -57,7 +57,7 @@ def study(store: Path) -> Study:
 def test_a_study_is_killed_resumed_and_released(study: Study, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     save_study(study, folder, {})
-    code = f"from pathlib import Path; from counterpoint.scaling.execute import run_study; run_study(Path({str(folder)!r}), workers=1, progress=False)"  # noqa: E501  # one line for -c
+    code = f"from pathlib import Path; from counterpoint.scaling.study.execute import run_study; run_study(Path({str(folder)!r}), workers=1, progress=False)"  # noqa: E501  # one line for -c
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         while process.poll() is None and not list(folder.glob("runs/*/result.json")):
             time.sleep(0.02)

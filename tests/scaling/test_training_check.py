@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.choose import fit_law
-from counterpoint.scaling.table import read_runs
-from counterpoint.scaling.training_check import TABLE, TrainingCheck, check_words, read_checks
+from counterpoint.scaling.fitting.choose import fit_law
+from counterpoint.scaling.runs.table import read_runs
+from counterpoint.scaling.runs.training_check import TABLE, TrainingCheck, check_words, read_checks
 
 CHECK = TrainingCheck(
     run="n1000-d25-s0", size=1000, amount=25.0, unit="episodes", steps=400, error=0.5, longer_steps=800,

@@ -17,8 +17,8 @@ from counterpoint.core.errors import IngestError, SiteError
 from counterpoint.site.incoming import COMMITTING
 from counterpoint.site.journal import Journal, read_journal
 from counterpoint.store import Store, StoreWriter
-from counterpoint.store.adopt import adopt, check_manifest, wanted_files
-from counterpoint.store.layout import canonical_json, create_store, sha256_hex
+from counterpoint.store.episodes.adopt import adopt, check_manifest, wanted_files
+from counterpoint.store.files.layout import canonical_json, create_store, sha256_hex
 
 Change = Callable[[dict[str, object]], None]
 

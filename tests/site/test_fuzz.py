@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterpoint.core.errors import IngestError
-from counterpoint.store.adopt import check_manifest
-from counterpoint.store.layout import canonical_json, episode_folder, sha256_hex
-from counterpoint.store.rows import infos_to_batches, rows_to_infos
+from counterpoint.store.episodes.adopt import check_manifest
+from counterpoint.store.files.layout import canonical_json, episode_folder, sha256_hex
+from counterpoint.store.index.rows import infos_to_batches, rows_to_infos
 
 json_values = st.recursive(
     st.none()

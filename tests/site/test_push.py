@@ -29,7 +29,7 @@ from counterpoint.site.pace import Bandwidth, Patience, PieceSize
 from counterpoint.site.push import PushConfig, push
 from counterpoint.site.tokens import Tokens, add_token, load_tokens, read_token
 from counterpoint.store import Store, StoreWriter
-from counterpoint.store.layout import sha256_hex
+from counterpoint.store.files.layout import sha256_hex
 
 Capture = pytest.CaptureFixture[str]
 

@@ -8,7 +8,7 @@ import pytest
 from lerobot_writers import draw, write_video
 
 from counterpoint.core.errors import StoreError
-from counterpoint.store.video import cut_video
+from counterpoint.store.episodes.video import cut_video
 
 
 @pytest.mark.parametrize("length", [7, 60])

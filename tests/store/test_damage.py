@@ -17,7 +17,7 @@ import pytest
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError
 from counterpoint.store import Store, StoreWriter
-from counterpoint.store import commit as commit_module
+from counterpoint.store.files import commit as commit_module
 
 MakeEpisode = Callable[..., Episode]
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from counterpoint.core.episode import Episode
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_low_view
-from counterpoint.store import view as view_module
 from counterpoint.store.verify import verify_store
+from counterpoint.store.views import low as view_module
 
 MakeEpisode = Callable[..., Episode]
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import StoreError
 from counterpoint.store import EpisodeInfo, Store, StoreWriter, merge_index
-from counterpoint.store.index import Index
-from counterpoint.store.refresh import add_rows, reload_index
-from counterpoint.store.segments import INDEX, State
+from counterpoint.store.index.index import Index
+from counterpoint.store.index.refresh import add_rows, reload_index
+from counterpoint.store.index.segments import INDEX, State
 
 MakeEpisode = Callable[..., Episode]
 
@@ -54,8 +54,8 @@ def test_an_unchanged_store_is_opened_without_listing_or_writing(root: Path, mon
     settle(root)
     expected = Store.open(root).episodes
     before = sorted((path, path.stat().st_mtime_ns) for path in (root / INDEX).iterdir())
-    monkeypatch.setattr("counterpoint.store.refresh.read_manifest", None)
-    monkeypatch.setattr("counterpoint.store.refresh.add_rows", None)
+    monkeypatch.setattr("counterpoint.store.index.refresh.read_manifest", None)
+    monkeypatch.setattr("counterpoint.store.index.refresh.add_rows", None)
     assert Store.open(root).episodes == expected
     assert sorted((path, path.stat().st_mtime_ns) for path in (root / INDEX).iterdir()) == before
 
@@ -153,7 +153,7 @@ def test_pickling_a_store_takes_names_along_and_no_rows(root: Path, make_episode
 def test_old_files_go_when_no_open_store_holds_them(
     root: Path, make_episode: MakeEpisode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("counterpoint.store.segments.GRACE_SECONDS", -1)
+    monkeypatch.setattr("counterpoint.store.index.segments.GRACE_SECONDS", -1)
     settle(root)
     store = Store.open(root)
     data = pickle.dumps(store)
@@ -200,8 +200,8 @@ def test_segments_merge_into_one_order(
 
 
 def test_rows_scattered_over_segments_are_gathered_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterpoint.store.refresh.MERGE_RATIO", 0)
-    monkeypatch.setattr("counterpoint.store.refresh.INSERTED_ONE_BY_ONE", 5)
+    monkeypatch.setattr("counterpoint.store.index.refresh.MERGE_RATIO", 0)
+    monkeypatch.setattr("counterpoint.store.index.refresh.INSERTED_ONE_BY_ONE", 5)
     state = State()
     for first in range(3):
         state = add_rows(tmp_path, state, [bare(f"{number:04d}") for number in range(first, 900, 3)])
@@ -211,8 +211,8 @@ def test_rows_scattered_over_segments_are_gathered_in_order(tmp_path: Path, monk
 
 
 def test_a_bulk_is_merged_at_once_and_a_few_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterpoint.store.refresh.BULK_ROWS", 10)
-    monkeypatch.setattr("counterpoint.store.refresh.BATCH_ROWS", 25)
+    monkeypatch.setattr("counterpoint.store.index.refresh.BULK_ROWS", 10)
+    monkeypatch.setattr("counterpoint.store.index.refresh.BATCH_ROWS", 25)
     large = add_rows(tmp_path, State(), [bare(f"a{number:04d}") for number in range(160)])
     assert len(large.segments) == 1
     few = add_rows(tmp_path, large, [bare(f"b{number:04d}") for number in range(9)])

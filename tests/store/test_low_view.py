@@ -17,12 +17,12 @@ from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError, UnknownNameError
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_low_view
-from counterpoint.store import places as places_module
 from counterpoint.store import reader as reader_module
-from counterpoint.store import view as view_module
-from counterpoint.store.mapped import locked
-from counterpoint.store.places import key_of, keys_of
-from counterpoint.store.view import VIEW, LowView
+from counterpoint.store.files.mapped import locked
+from counterpoint.store.views import low as view_module
+from counterpoint.store.views import places as places_module
+from counterpoint.store.views.low import VIEW, LowView
+from counterpoint.store.views.places import key_of, keys_of
 
 MakeEpisode = Callable[..., Episode]
 NUM_EPISODES = 12

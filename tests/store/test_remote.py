@@ -21,9 +21,9 @@ from counterpoint.core.errors import StoreError, UnknownNameError
 from counterpoint.data.dataset import WindowDataset, WindowOptions
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_video_view
-from counterpoint.store.objects import ObjectFolder
-from counterpoint.store.publish import publish_views
-from counterpoint.store.remote import RemoteStore
+from counterpoint.store.cloud.objects import ObjectFolder
+from counterpoint.store.cloud.publish import publish_views
+from counterpoint.store.cloud.remote import RemoteStore
 
 MakeEpisode = Callable[..., Episode]
 KEYS = {"access_key_id": "one", "secret_access_key": "two", "region": "us-east-1"}

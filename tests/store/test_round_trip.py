@@ -13,7 +13,7 @@ from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.stream import Stream, TimeSource
 from counterpoint.store import Store, StoreWriter
-from counterpoint.store.blocks import Columns, columns_to_table, table_to_columns
+from counterpoint.store.files.blocks import Columns, columns_to_table, table_to_columns
 
 ROBOT = Embodiment(
     name="r",

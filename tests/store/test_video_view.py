@@ -18,12 +18,13 @@ from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError, UnknownNameError
 from counterpoint.core.stream import Stream
 from counterpoint.engine import LocalEngine
-from counterpoint.store import Store, StoreWriter, ViewFrames, build_video_view, video_places, video_view
-from counterpoint.store.codec import yuv420_to_rgb
-from counterpoint.store.gops import VIEW, CodedStream, write_shard
-from counterpoint.store.video_builder import nearest_samples
-from counterpoint.store.video_places import Place, VideoPlaces, add_places
-from counterpoint.store.video_shards import record_shards
+from counterpoint.store import Store, StoreWriter, ViewFrames, build_video_view
+from counterpoint.store.build_video import nearest_samples
+from counterpoint.store.views import video_places, video_view
+from counterpoint.store.views.codec import yuv420_to_rgb
+from counterpoint.store.views.gops import VIEW, CodedStream, write_shard
+from counterpoint.store.views.video_places import Place, VideoPlaces, add_places
+from counterpoint.store.views.video_shards import record_shards
 
 MakeEpisode = Callable[..., Episode]
 HERE = LocalEngine(workers=1)

@@ -24,7 +24,7 @@ from counterpoint.core.episode import Episode
 from counterpoint.core.stream import Stream
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, ViewFrames, build_video_view
-from counterpoint.store.gops import VIEW, Shard
+from counterpoint.store.views.gops import VIEW, Shard
 
 MakeEpisode = Callable[..., Episode]
 EPISODES = 20

@@ -18,7 +18,7 @@ from counterpoint.core.embodiment import Quantity
 from counterpoint.core.errors import StoreError, StreamError
 from counterpoint.core.stream import Stream
 from counterpoint.store import EpisodeInfo, Store
-from counterpoint.store.video_view import ViewFrames
+from counterpoint.store.views.video_view import ViewFrames
 
 Hashes = NDArray[np.uint64]
 Floats = NDArray[np.float64]

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import StoreError
-from counterpoint.store.commit import write_durably
+from counterpoint.store.files.commit import write_durably
 
 MARKS = "catalogue/marks.parquet"
 CHECKED = "catalogue/checked.parquet"

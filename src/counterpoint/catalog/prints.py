@@ -21,7 +21,7 @@ from counterpoint.catalog.fingerprint import VERSION, Fingerprint, fingerprint
 from counterpoint.core.errors import StoreError
 from counterpoint.engine import Engine, open_engine
 from counterpoint.store import Store
-from counterpoint.store.video_view import ViewFrames
+from counterpoint.store.views.video_view import ViewFrames
 
 logger = logging.getLogger(__name__)
 

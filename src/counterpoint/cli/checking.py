@@ -82,7 +82,7 @@ def run_check(arguments: CheckArguments) -> Reply:
     data["ok"] = not problems and not summary.episodes["fail"]
     lines = [_damage_text(arguments, store, problems), *_quality_text(arguments, run, summary)]
     if arguments.report is not None:
-        from counterpoint.report.quality_page import write_quality_report
+        from counterpoint.report.quality.page import write_quality_report
 
         data["report"] = str(write_quality_report(store, arguments.report))
         lines.append(f"report: {arguments.report}")

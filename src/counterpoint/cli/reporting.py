@@ -55,10 +55,10 @@ def run_report(arguments: ReportArguments) -> Reply:
 
 def _report_fit(arguments: ReportArguments) -> Path:
     """Write the page of a fit, computing what it shows where the fit was saved without."""
-    from counterpoint.report.scaling_page import DATA_FILE, write_scaling_report
+    from counterpoint.report.scaling.page import DATA_FILE, write_scaling_report
 
     if not (arguments.run / DATA_FILE).is_file():
-        from counterpoint.scaling.fit_record import load_fit
+        from counterpoint.scaling.fitting.fit_record import load_fit
         from counterpoint.scaling.report_data import save_report_data
 
         save_report_data(load_fit(arguments.run), arguments.run)

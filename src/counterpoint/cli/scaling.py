@@ -12,8 +12,8 @@ from counterpoint.cli.verb import AnyVerb, Reply, Verb, VerbArguments, table
 from counterpoint.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from counterpoint.scaling.fit_record import FitRecord
-    from counterpoint.scaling.table import RunTable
+    from counterpoint.scaling.fitting.fit_record import FitRecord
+    from counterpoint.scaling.runs.table import RunTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +117,8 @@ def run_fit(arguments: FitArguments) -> Reply:
     """Fit a law and print its parameters with intervals, its check by extrapolation and its warnings."""
     from tqdm import tqdm
 
-    from counterpoint.scaling.choose import fit_law
-    from counterpoint.scaling.diversity import told
+    from counterpoint.scaling.fitting.choose import fit_law
+    from counterpoint.scaling.runs.diversity import told
 
     delta = _checked(arguments)
     runs = _read(
@@ -171,7 +171,7 @@ def run_ossify(arguments: OssifyArguments) -> Reply:
     """Test every size against the null law and say whether models below some size stop absorbing data."""
     from tqdm import tqdm
 
-    from counterpoint.scaling.ossify import ossification
+    from counterpoint.scaling.ossification.ossify import ossification
 
     runs = _read(arguments, needs_size=True)
     with tqdm(desc="sizes", unit="size", leave=False) as bar:
@@ -193,9 +193,9 @@ def run_ossify(arguments: OssifyArguments) -> Reply:
 
 def run_verify(arguments: VerifyArguments) -> Reply:
     """Predict runs that the law has not seen; exit code 1 where it misses them."""
-    from counterpoint.scaling.fit_record import load_fit
-    from counterpoint.scaling.table import read_runs
-    from counterpoint.scaling.verify import verify
+    from counterpoint.scaling.fitting.fit_record import load_fit
+    from counterpoint.scaling.fitting.verify import verify
+    from counterpoint.scaling.runs.table import read_runs
 
     record = load_fit(arguments.fit)
     new_runs = None
@@ -223,9 +223,9 @@ def run_verify(arguments: VerifyArguments) -> Reply:
 
 def run_forecast(arguments: ForecastArguments) -> Reply:
     """Say what an error needs in data, training and money; refuse where the law cannot tell."""
-    from counterpoint.scaling.cost import Prices, data_unit
-    from counterpoint.scaling.fit_record import load_fit
-    from counterpoint.scaling.forecast import forecast
+    from counterpoint.scaling.decisions.forecast import forecast
+    from counterpoint.scaling.fitting.fit_record import load_fit
+    from counterpoint.scaling.runs.cost import Prices, data_unit
 
     prices = Prices(hour=arguments.cost_hour, gpu_hour=arguments.gpu_hour)
     record = load_fit(arguments.fit)
@@ -251,9 +251,9 @@ def run_forecast(arguments: ForecastArguments) -> Reply:
 
 def run_allocate(arguments: AllocateArguments) -> Reply:
     """Say which size and how much data give the least error for a budget."""
-    from counterpoint.scaling.allocate import allocate
-    from counterpoint.scaling.cost import Prices
-    from counterpoint.scaling.fit_record import load_fit
+    from counterpoint.scaling.decisions.allocate import allocate
+    from counterpoint.scaling.fitting.fit_record import load_fit
+    from counterpoint.scaling.runs.cost import Prices
 
     found = allocate(
         load_fit(arguments.fit),
@@ -273,7 +273,7 @@ def run_allocate(arguments: AllocateArguments) -> Reply:
 
 def _checked(arguments: FitArguments) -> float | Literal["auto"]:
     """Check what would else fail after minutes of work, or after an earlier fit was replaced; return the delta."""
-    from counterpoint.scaling.cost import Prices
+    from counterpoint.scaling.runs.cost import Prices
 
     if arguments.workers is not None and arguments.workers < 1:
         raise ConfigError(f"--workers: expected 1 or more, got {arguments.workers}")
@@ -287,8 +287,8 @@ def _checked(arguments: FitArguments) -> float | Literal["auto"]:
 
 def _write(record: FitRecord, out: Path, arguments: FitArguments) -> list[str]:
     """Write the fit and its page; all is computed before anything of an earlier fit is replaced."""
-    from counterpoint.report.scaling_page import write_scaling_report
-    from counterpoint.scaling.fit_record import save_fit
+    from counterpoint.report.scaling.page import write_scaling_report
+    from counterpoint.scaling.fitting.fit_record import save_fit
     from counterpoint.scaling.report_data import report_data, write_report_data
 
     told = report_data(record) if arguments.report else None
@@ -305,7 +305,7 @@ def _read(
     arguments: TableArguments, *, needs_size: bool | None, needs_unique: bool = False, unique: str | None = None
 ) -> RunTable:
     """Read the table; None takes a size where there is one that varies."""
-    from counterpoint.scaling.table import read_runs
+    from counterpoint.scaling.runs.table import read_runs
 
     def read(with_size: bool) -> RunTable:
         return read_runs(
@@ -331,7 +331,7 @@ def _read(
 
 
 def _uses_size(law: str) -> bool:
-    from counterpoint.scaling.known import form
+    from counterpoint.scaling.laws.known import form
 
     return form(law).uses_size
 

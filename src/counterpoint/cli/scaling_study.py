@@ -12,7 +12,7 @@ from counterpoint.cli.verb import AnyVerb, OverridableArguments, Reply, Verb, Ve
 from counterpoint.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from counterpoint.scaling.plan import Plan, PlanConfig
+    from counterpoint.scaling.study.plan import Plan, PlanConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +98,8 @@ def run_plan(arguments: PlanArguments) -> Reply:
     """Plan a study: measure, size it to the budget, say what it can tell, and freeze it."""
     from tqdm import tqdm
 
-    from counterpoint.scaling.plan import plan_study
-    from counterpoint.scaling.study import save_study
+    from counterpoint.scaling.study.plan import plan_study
+    from counterpoint.scaling.study.study import save_study
 
     folder = arguments.out
     if (folder / "study.json").exists():
@@ -125,8 +125,8 @@ def plan_config(arguments: PlanArguments) -> PlanConfig:
     """
     from counterpoint.engine import LocalEngine
     from counterpoint.evaluate.offline import OfflineConfig
-    from counterpoint.scaling.plan import PlanConfig
-    from counterpoint.scaling.power import Assumption
+    from counterpoint.scaling.study.plan import PlanConfig
+    from counterpoint.scaling.study.power import Assumption
     from counterpoint.train.recipes import resolve
 
     training = resolve(arguments.recipe, arguments.overrides)
@@ -167,8 +167,8 @@ def plan_config(arguments: PlanArguments) -> PlanConfig:
 
 def run_run(arguments: RunArguments) -> Reply:
     """Execute what a study still lacks; exit code 1 where a run failed."""
-    from counterpoint.scaling.execute import run_study
-    from counterpoint.scaling.training_check import check_words
+    from counterpoint.scaling.runs.training_check import check_words
+    from counterpoint.scaling.study.execute import run_study
 
     state = run_study(
         arguments.study,

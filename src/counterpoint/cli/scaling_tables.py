@@ -15,7 +15,7 @@ from counterpoint.cli.verb import AnyVerb, Reply, Verb, VerbArguments, table
 from counterpoint.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from counterpoint.scaling.transfer_verdict import Transfer
+    from counterpoint.scaling.transfer.verdict import Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class MixLawArguments(VerbArguments):
 
 def run_ingest(arguments: IngestRunsArguments) -> Reply:
     """Take runs into one table."""
-    from counterpoint.scaling.intake import take_in
+    from counterpoint.scaling.importers.intake import take_in
 
     if arguments.all and arguments.last:
         raise ConfigError("--all and --last: expected one of them")
@@ -122,9 +122,9 @@ def run_ingest(arguments: IngestRunsArguments) -> Reply:
 
 def run_transfer(arguments: TransferArguments) -> Reply:
     """Say what pretraining is worth, as ratios of errors and as data of the task itself."""
-    from counterpoint.scaling.column_names import fine_tuning_column, known_column, task_column
-    from counterpoint.scaling.roles import NAMES
-    from counterpoint.scaling.table import read_columns
+    from counterpoint.scaling.runs.column_names import fine_tuning_column, known_column, task_column
+    from counterpoint.scaling.runs.roles import NAMES
+    from counterpoint.scaling.runs.table import read_columns
 
     if arguments.bootstrap < 2:
         raise ConfigError(f"--bootstrap: expected 2 or more draws, got {arguments.bootstrap}")
@@ -141,7 +141,7 @@ def run_transfer(arguments: TransferArguments) -> Reply:
 def _amounts(arguments: TransferArguments) -> Reply:
     from tqdm import tqdm
 
-    from counterpoint.scaling.transfer import transfer
+    from counterpoint.scaling.transfer.transfer import transfer
 
     with tqdm(total=arguments.bootstrap, desc="bootstrap", unit="draw", leave=False) as bar:
         found = transfer(
@@ -191,8 +191,8 @@ def _of_set(found: Transfer) -> list[str]:
 
 
 def _ratios(arguments: TransferArguments) -> Reply:
-    from counterpoint.scaling.fit_record import load_fit
-    from counterpoint.scaling.transfer_ratios import ratios
+    from counterpoint.scaling.fitting.fit_record import load_fit
+    from counterpoint.scaling.transfer.ratios import ratios
 
     found = ratios(
         arguments.runs,
@@ -228,8 +228,8 @@ def run_mix(arguments: MixLawArguments) -> Reply:
     """Say which mixture is best under caps, and what an hour of each source is worth."""
     from tqdm import tqdm
 
-    from counterpoint.scaling.mixing import advise
-    from counterpoint.scaling.mixing_table import read_mixtures
+    from counterpoint.scaling.mixtures.mixing import advise
+    from counterpoint.scaling.mixtures.table import read_mixtures
 
     draws = arguments.bootstrap if arguments.bootstrap is not None else 200 if arguments.law == "exp" else 40
     if draws < 2:

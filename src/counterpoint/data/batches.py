@@ -17,7 +17,7 @@ from counterpoint.data.sampler import WindowSampler
 from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
 from counterpoint.data.source import EpisodeSource
 from counterpoint.data.windows import draw_decisions, draw_delays
-from counterpoint.store.video_builder import PRESETS
+from counterpoint.store.build_video import PRESETS
 
 DRAWS = 100
 """Episodes drawn for a window until one has a stretch that no mark spoils; one is nearly always enough."""

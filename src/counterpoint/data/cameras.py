@@ -20,9 +20,9 @@ from counterpoint.data.source import EpisodeSource, FrameSource
 from counterpoint.data.tracks import arrivals_of
 from counterpoint.data.window_source import VideoView
 from counterpoint.data.windows import WindowConfig
-from counterpoint.store.gops import CodedStream
-from counterpoint.store.manifest import EpisodeInfo
-from counterpoint.store.video_view import decode_pictures
+from counterpoint.store.files.manifest import EpisodeInfo
+from counterpoint.store.views.gops import CodedStream
+from counterpoint.store.views.video_view import decode_pictures
 
 _LOG = logging.getLogger(__name__)
 _told: set[tuple[str, str]] = set()

@@ -34,10 +34,10 @@ from counterpoint.data.window_order import BlockOrder, EpochOrder, MixtureOrder,
 from counterpoint.data.window_source import WindowSource
 from counterpoint.data.window_stream import Shard, WindowStream
 from counterpoint.data.window_table import WindowTable, window_table
-from counterpoint.store.codec import Pixels
-from counterpoint.store.gops import CodedStream
-from counterpoint.store.manifest import EpisodeInfo
-from counterpoint.store.video_view import decode_pictures, nearest
+from counterpoint.store.files.manifest import EpisodeInfo
+from counterpoint.store.views.codec import Pixels
+from counterpoint.store.views.gops import CodedStream
+from counterpoint.store.views.video_view import decode_pictures, nearest
 
 CACHED_EPISODES = 8192
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.core.stream import Stream
-from counterpoint.store.codec import Pixels
+from counterpoint.store.views.codec import Pixels
 
 Times = NDArray[np.int64]
 

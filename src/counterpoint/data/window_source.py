@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.stream import Stream
-from counterpoint.store.gops import CodedStream
-from counterpoint.store.manifest import EpisodeInfo
+from counterpoint.store.files.manifest import EpisodeInfo
+from counterpoint.store.views.gops import CodedStream
 
 
 class VideoView(Protocol):

@@ -10,7 +10,7 @@ from counterpoint.evaluate.closed_loop import ExecutionConfig
 from counterpoint.evaluate.offline import OfflineConfig
 from counterpoint.evaluate.rollout import RolloutConfig
 from counterpoint.model.sizes import ladder
-from counterpoint.scaling.curve import CurveConfig
+from counterpoint.scaling.study.curve import CurveConfig
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.recipes import resolve
 

@@ -28,7 +28,7 @@ from counterpoint.evaluate.worlds import fitting_pairs
 from counterpoint.ingest import ingest
 from counterpoint.policy.model_policy import ModelPolicy
 from counterpoint.report import write_report
-from counterpoint.scaling.curve import fit_curve, run_curve, usable_amounts
+from counterpoint.scaling.study.curve import fit_curve, run_curve, usable_amounts
 from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.trainer import train

@@ -12,7 +12,7 @@ from counterpoint.core.errors import ExportError
 from counterpoint.core.stream import Stream
 from counterpoint.export.rows import ACTION, Rows, align
 from counterpoint.store import EpisodeInfo, Store
-from counterpoint.store.layout import episode_folder
+from counterpoint.store.files.layout import episode_folder
 
 
 @dataclass(kw_only=True)

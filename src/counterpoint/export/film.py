@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import ExportError
-from counterpoint.store.video import opened
+from counterpoint.store.episodes.video import opened
 
 GROUP_OF_PICTURES = 10
 CRF = 18

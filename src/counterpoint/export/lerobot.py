@@ -16,7 +16,7 @@ from counterpoint.export.pictures import shown_frames
 from counterpoint.export.rows import Rows, feature_name
 from counterpoint.export.statistics import Merged, Values, as_lists, describe, describe_pixels
 from counterpoint.store import EpisodeInfo
-from counterpoint.store.video import video_size
+from counterpoint.store.episodes.video import video_size
 
 BOOKKEEPING = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64"}
 CHUNK = 1000

@@ -23,7 +23,7 @@ from counterpoint.core.stream import Stream
 from counterpoint.export.chosen import Chosen
 from counterpoint.export.pictures import camera_messages, image_schema
 from counterpoint.store import EpisodeInfo
-from counterpoint.store.layout import safe_name
+from counterpoint.store.files.layout import safe_name
 
 Message = Callable[[int], bytes]
 """Encodes sample k of a stream."""

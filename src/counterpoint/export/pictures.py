@@ -23,8 +23,8 @@ from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.export.film import clip_of
 from counterpoint.export.wire import delimited, integer
 from counterpoint.store import EpisodeInfo, Store
-from counterpoint.store.layout import episode_folder
-from counterpoint.store.video import opened, video_size
+from counterpoint.store.episodes.video import opened, video_size
+from counterpoint.store.files.layout import episode_folder
 
 Kind = Literal["CompressedVideo", "CompressedImage"]
 JPEG_QUALITY = 95

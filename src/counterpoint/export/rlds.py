@@ -20,7 +20,7 @@ from counterpoint.export.pictures import jpegs
 from counterpoint.export.rows import ACTION, STATE, Rows, feature_name
 from counterpoint.export.tfrecord import Value, encode_example, frame_record
 from counterpoint.store import EpisodeInfo
-from counterpoint.store.video import video_size
+from counterpoint.store.episodes.video import video_size
 
 VERSION = "1.0.0"
 SHARD_BYTES = 200 * 2**20

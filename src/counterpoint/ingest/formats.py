@@ -11,9 +11,9 @@ from counterpoint.core.errors import IngestError, unknown_name
 from counterpoint.ingest.hdf5 import looks_like_hdf5, open_hdf5
 from counterpoint.ingest.lerobot import looks_like_lerobot, open_lerobot
 from counterpoint.ingest.mcap import looks_like_mcap, open_mcap
+from counterpoint.ingest.recording.source import LogFormat, LogSource, ReadOptions
 from counterpoint.ingest.rlds import looks_like_rlds, open_rlds
-from counterpoint.ingest.ros import looks_like_ros, open_ros
-from counterpoint.ingest.source import LogFormat, LogSource, ReadOptions
+from counterpoint.ingest.rosbag import looks_like_ros, open_ros
 from counterpoint.ingest.table import looks_like_csv, looks_like_table, open_csv, open_table
 from counterpoint.ingest.zarr_layout import looks_like_zarr, open_zarr
 

@@ -20,10 +20,10 @@ from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import StoreError
 from counterpoint.core.records import Json
 from counterpoint.engine import Done, Engine, LocalEngine
-from counterpoint.ingest.ledger import Ledger, claim_name
-from counterpoint.ingest.mapping import RobotMapping
-from counterpoint.ingest.quarantine import Quarantined, QuarantineList
-from counterpoint.ingest.source import Labels, ReadOptions
+from counterpoint.ingest.files.ledger import Ledger, claim_name
+from counterpoint.ingest.files.quarantine import Quarantined, QuarantineList
+from counterpoint.ingest.mapping.mapping import RobotMapping
+from counterpoint.ingest.recording.source import Labels, ReadOptions
 from counterpoint.ingest.walk import find_logs
 from counterpoint.ingest.work import Handled, Item, Job, Log, Opened, close, ingest_item, open_log
 from counterpoint.store import Store, StoreWriter

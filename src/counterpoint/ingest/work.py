@@ -13,13 +13,13 @@ from typing import Literal
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import CounterpointError, EmbodimentError, IngestError, StoreError, StreamError
+from counterpoint.ingest.files.ledger import Ledger
 from counterpoint.ingest.formats import open_source
-from counterpoint.ingest.ledger import Ledger
-from counterpoint.ingest.source import Ingested, LogSource, ReadOptions
+from counterpoint.ingest.recording.source import Ingested, LogSource, ReadOptions
 from counterpoint.ingest.walk import is_named_as_log
 from counterpoint.store import StoreWriter
-from counterpoint.store.layout import MANIFEST
-from counterpoint.store.manifest import manifest_from_bytes
+from counterpoint.store.files.layout import MANIFEST
+from counterpoint.store.files.manifest import manifest_from_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -19,20 +19,20 @@ import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, finite_json
-from counterpoint.scaling.choose import rivals
-from counterpoint.scaling.diversity import diversity
-from counterpoint.scaling.estimate import Estimate
-from counterpoint.scaling.fit_record import FitRecord
-from counterpoint.scaling.forecast import FAR
-from counterpoint.scaling.forms import Float
-from counterpoint.scaling.holdout import most_expensive, score
-from counterpoint.scaling.known import form
-from counterpoint.scaling.marginal import doubling, marginal
-from counterpoint.scaling.noise import noise_delta
-from counterpoint.scaling.ossify import ossification
-from counterpoint.scaling.sensitivity import sensitivity
-from counterpoint.scaling.table import RunTable
-from counterpoint.scaling.verdict import shows_floor
+from counterpoint.scaling.decisions.forecast import FAR
+from counterpoint.scaling.decisions.marginal import doubling, marginal
+from counterpoint.scaling.fitting.choose import rivals
+from counterpoint.scaling.fitting.estimate import Estimate
+from counterpoint.scaling.fitting.fit_record import FitRecord
+from counterpoint.scaling.fitting.holdout import most_expensive, score
+from counterpoint.scaling.fitting.noise import noise_delta
+from counterpoint.scaling.fitting.sensitivity import sensitivity
+from counterpoint.scaling.fitting.verdict import shows_floor
+from counterpoint.scaling.laws.forms import Float
+from counterpoint.scaling.laws.known import form
+from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.runs.diversity import diversity
+from counterpoint.scaling.runs.table import RunTable
 
 FORMAT = "counterpoint-scaling-report"
 VERSION = 1

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.site.tus import CHECKSUM_MISMATCH, Checksum, TusError, UploadName
-from counterpoint.store.commit import sync_folder, write_synced
+from counterpoint.store.files.commit import sync_folder, write_synced
 
 FOLDER = "incoming"
 REFUSED = "refused.json"

@@ -17,7 +17,7 @@ from counterpoint.core.records import Json
 from counterpoint.site.incoming import COMMITTING, REFUSED, Incoming
 from counterpoint.site.journal import Journal, read_journal
 from counterpoint.site.tus import UploadName
-from counterpoint.store.adopt import (
+from counterpoint.store.episodes.adopt import (
     Wanted,
     adopt,
     check_manifest,
@@ -25,9 +25,9 @@ from counterpoint.store.adopt import (
     spoilt_files,
     wanted_files,
 )
-from counterpoint.store.commit import write_durably
-from counterpoint.store.layout import MANIFEST, episode_folder, sha256_hex
-from counterpoint.store.manifest import EpisodeInfo
+from counterpoint.store.files.commit import write_durably
+from counterpoint.store.files.layout import MANIFEST, episode_folder, sha256_hex
+from counterpoint.store.files.manifest import EpisodeInfo
 
 logger = logging.getLogger(__name__)
 

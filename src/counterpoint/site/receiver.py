@@ -31,7 +31,7 @@ from counterpoint.site.intake import Intake, Outcome
 from counterpoint.site.tokens import Tokens
 from counterpoint.site.tus import TusError
 from counterpoint.site.uploads import Uploads
-from counterpoint.store.layout import create_store
+from counterpoint.store.files.layout import create_store
 
 logger = logging.getLogger(__name__)
 

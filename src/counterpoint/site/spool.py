@@ -19,8 +19,8 @@ from pathlib import Path
 from counterpoint.core.errors import StoreError
 from counterpoint.core.records import Json
 from counterpoint.site.journal import Journal, read_journal
-from counterpoint.store.layout import MANIFEST, check_store, next_step, sha256_hex
-from counterpoint.store.manifest import EpisodeInfo, manifest_from_bytes
+from counterpoint.store.files.layout import MANIFEST, check_store, next_step, sha256_hex
+from counterpoint.store.files.manifest import EpisodeInfo, manifest_from_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from counterpoint.core.errors import SiteError
-from counterpoint.store.commit import write_durably
+from counterpoint.store.files.commit import write_durably
 
 FORMAT = "counterpoint-tokens"
 VERSION = 1

@@ -16,7 +16,7 @@ from counterpoint.site.counters import Counters
 from counterpoint.site.incoming import REFUSED, Incoming, Piece, Upload
 from counterpoint.site.intake import Intake
 from counterpoint.site.tus import TusError, UploadName
-from counterpoint.store.adopt import wanted_files
+from counterpoint.store.episodes.adopt import wanted_files
 
 
 class Uploads:

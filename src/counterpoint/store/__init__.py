@@ -3,15 +3,15 @@
 Choosing among episodes is left to `catalog`, turning them into batches to `data`.
 """
 
-from counterpoint.store.build import LowViewReport, build_low_view
-from counterpoint.store.episodes import Episodes
-from counterpoint.store.manifest import EpisodeInfo, FileInfo, StreamInfo
+from counterpoint.store.build_low import LowViewReport, build_low_view
+from counterpoint.store.build_video import PRESETS, VideoPreset, ViewReport, build_video_view
+from counterpoint.store.episodes.video import EncodedVideo
+from counterpoint.store.episodes.writer import StoreWriter
+from counterpoint.store.files.manifest import EpisodeInfo, FileInfo, StreamInfo
+from counterpoint.store.index.episodes import Episodes
+from counterpoint.store.index.refresh import Problem, merge_index
 from counterpoint.store.reader import Store
-from counterpoint.store.refresh import Problem, merge_index
-from counterpoint.store.video import EncodedVideo
-from counterpoint.store.video_builder import PRESETS, VideoPreset, ViewReport, build_video_view
-from counterpoint.store.video_view import ViewFrames
-from counterpoint.store.writer import StoreWriter
+from counterpoint.store.views.video_view import ViewFrames
 
 __all__ = [
     "PRESETS",

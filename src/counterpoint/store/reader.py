@@ -18,19 +18,19 @@ from counterpoint.core.episode import Episode
 from counterpoint.core.errors import CounterpointError, StoreError, unknown_name
 from counterpoint.core.stream import Stream
 from counterpoint.engine import Engine
-from counterpoint.store.blocks import DAMAGED, Columns, decode_streams
-from counterpoint.store.episodes import Episodes
-from counterpoint.store.index import Index
-from counterpoint.store.layout import STREAMS, check_store, episode_folder, next_step
-from counterpoint.store.manifest import EpisodeInfo, StreamInfo
-from counterpoint.store.mapped import locked
-from counterpoint.store.places import key_of
-from counterpoint.store.refresh import Problem, load_index
-from counterpoint.store.rows import FLAT, FLAT_SOURCE, SCHEMA, nested_table
+from counterpoint.store.episodes.video import decode_frames
+from counterpoint.store.files.blocks import DAMAGED, Columns, decode_streams
+from counterpoint.store.files.layout import STREAMS, check_store, episode_folder, next_step
+from counterpoint.store.files.manifest import EpisodeInfo, StreamInfo
+from counterpoint.store.files.mapped import locked
+from counterpoint.store.index.episodes import Episodes
+from counterpoint.store.index.index import Index
+from counterpoint.store.index.refresh import Problem, load_index
+from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA, nested_table
 from counterpoint.store.verify import verify_store
-from counterpoint.store.video import decode_frames
-from counterpoint.store.video_view import ViewFrames
-from counterpoint.store.view import LowView, merge_shards, write_shards
+from counterpoint.store.views.low import LowView, merge_shards, write_shards
+from counterpoint.store.views.places import key_of
+from counterpoint.store.views.video_view import ViewFrames
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from counterpoint.core.errors import StoreError
 from counterpoint.engine import Engine, LocalEngine
-from counterpoint.store.blocks import DAMAGED
-from counterpoint.store.layout import (
+from counterpoint.store.files.blocks import DAMAGED
+from counterpoint.store.files.layout import (
     FORMAT,
     MANIFEST,
     STREAMS,
@@ -26,8 +26,8 @@ from counterpoint.store.layout import (
     episode_folder,
     sha256_file,
 )
-from counterpoint.store.manifest import EpisodeInfo
-from counterpoint.store.refresh import Problem, read_manifest
+from counterpoint.store.files.manifest import EpisodeInfo
+from counterpoint.store.index.refresh import Problem, read_manifest
 
 NAMED = re.compile(r"(?:[a-z]+-)?([0-9a-f]{64})\.\w+")
 """Names that hold the SHA-256 of the file's bytes."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.ingest.paths import starts_with
-from counterpoint.ingest.source import LogSource, ReadOptions
+from counterpoint.ingest.files.paths import starts_with
+from counterpoint.ingest.recording.source import LogSource, ReadOptions
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_USER_BLOCK = 2**16

@@ -8,8 +8,8 @@ import h5py
 
 from counterpoint.core.episode import Source
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.feature import LogFeature
-from counterpoint.ingest.pictures import is_picture_shape
+from counterpoint.ingest.recording.feature import LogFeature
+from counterpoint.ingest.recording.pictures import is_picture_shape
 
 MAX_WIDTH = 4096
 """Most numbers a sample of one feature."""

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.feature import LogRobot, map_features, slug
+from counterpoint.ingest.files.paths import inside
 from counterpoint.ingest.hdf5 import aloha, hdf5_files, robomimic
 from counterpoint.ingest.hdf5.layout import Layout
 from counterpoint.ingest.hdf5.probe import probe
 from counterpoint.ingest.hdf5.safe import find, opened, read_array
-from counterpoint.ingest.paths import inside
-from counterpoint.ingest.pictures import camera_names, frame_stream, picture_video
-from counterpoint.ingest.recorded import RecordedLog, choose_rate
-from counterpoint.ingest.recording import Recording, Series, widened
-from counterpoint.ingest.source import ReadOptions
+from counterpoint.ingest.recording.feature import LogRobot, map_features, slug
+from counterpoint.ingest.recording.pictures import camera_names, frame_stream, picture_video
+from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recording import Recording, Series, widened
+from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.store import EncodedVideo
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import file_size
+from counterpoint.ingest.files.paths import file_size
 
 MAX_DATASET_BYTES = 8 * 2**30
 MAX_CHUNK_BYTES = 512 * 2**20

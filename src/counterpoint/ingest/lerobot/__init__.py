@@ -7,7 +7,7 @@ from pathlib import Path
 from counterpoint.ingest.lerobot.info import load_info
 from counterpoint.ingest.lerobot.v21 import LeRobotV21
 from counterpoint.ingest.lerobot.v30 import LeRobotV30
-from counterpoint.ingest.source import LogSource, ReadOptions
+from counterpoint.ingest.recording.source import LogSource, ReadOptions
 
 
 def looks_like_lerobot(path: Path) -> bool:

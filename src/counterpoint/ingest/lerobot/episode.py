@@ -17,15 +17,15 @@ from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import IngestError, StoreError
 from counterpoint.core.stream import Stream, text_stream, vector_stream
-from counterpoint.ingest.feature import slug
+from counterpoint.ingest.files.paths import file_size
+from counterpoint.ingest.files.tables import column_values, matrix, read_columns, scalars
 from counterpoint.ingest.lerobot.info import Info
-from counterpoint.ingest.mapping import RobotMapping
-from counterpoint.ingest.paths import file_size
-from counterpoint.ingest.pictures import camera_names, picture_bytes, picture_video
-from counterpoint.ingest.source import Ingested, Labels
-from counterpoint.ingest.tables import column_values, matrix, read_columns, scalars
+from counterpoint.ingest.mapping.mapping import RobotMapping
+from counterpoint.ingest.recording.feature import slug
+from counterpoint.ingest.recording.pictures import camera_names, picture_bytes, picture_video
+from counterpoint.ingest.recording.source import Ingested, Labels
 from counterpoint.store import EncodedVideo
-from counterpoint.store.video import copy_video, frames_between, list_pts, video_size
+from counterpoint.store.episodes.video import copy_video, frames_between, list_pts, video_size
 
 MAX_SECONDS = 1e8
 NOMINAL_TOLERANCE_S = 5e-4

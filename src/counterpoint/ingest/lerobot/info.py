@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import inside
+from counterpoint.ingest.files.paths import inside
 
 Version = Literal["v2.1", "v3.0"]
 VERSIONS: tuple[Version, ...] = get_args(Version)

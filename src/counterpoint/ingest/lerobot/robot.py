@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.ingest.feature import LogFeature, LogRobot, Role, map_features, slug
 from counterpoint.ingest.lerobot.info import ACTION_NAMES, BOOKKEEPING, STATE_NAMES, Feature, Info
-from counterpoint.ingest.mapping import RobotMapping
-from counterpoint.ingest.source import ReadOptions
+from counterpoint.ingest.mapping.mapping import RobotMapping
+from counterpoint.ingest.recording.feature import LogFeature, LogRobot, Role, map_features, slug
+from counterpoint.ingest.recording.source import ReadOptions
 
 
 def map_robot(info: Info, root: Path, options: ReadOptions) -> tuple[RobotMapping, list[str]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.paths import fill_template, inside
+from counterpoint.ingest.files.tables import open_parquet
 from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
 from counterpoint.ingest.lerobot.folder import LeRobotFolder
 from counterpoint.ingest.lerobot.info import Info, read_json_lines
-from counterpoint.ingest.paths import fill_template, inside
-from counterpoint.ingest.source import Ingested, ReadOptions
-from counterpoint.ingest.tables import open_parquet
+from counterpoint.ingest.recording.source import Ingested, ReadOptions
 
 MAX_EPISODES = 10**8
 

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.paths import fill_template, inside
+from counterpoint.ingest.files.tables import column_values, open_parquet, read_columns, scalars
 from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
 from counterpoint.ingest.lerobot.folder import LeRobotFolder
 from counterpoint.ingest.lerobot.info import Info
-from counterpoint.ingest.paths import fill_template, inside
-from counterpoint.ingest.source import Ingested, ReadOptions
-from counterpoint.ingest.tables import column_values, open_parquet, read_columns, scalars
+from counterpoint.ingest.recording.source import Ingested, ReadOptions
 
 PLACE = ("episode_index", "length", "data/chunk_index", "data/file_index")
 PIECE = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.ingest.paths import starts_with
-from counterpoint.ingest.source import LogSource, ReadOptions
+from counterpoint.ingest.files.paths import starts_with
+from counterpoint.ingest.recording.source import LogSource, ReadOptions
 
 MAGIC = b"\x89MCAP0\r\n"
 
@@ -23,7 +23,7 @@ def open_mcap(path: Path, options: ReadOptions) -> LogSource:
     """
     from counterpoint.ingest.mcap.file import McapFile  # asks for lz4 and zstandard, which come with an extra
     from counterpoint.ingest.mcap.protobuf import ProtobufDecoder
-    from counterpoint.ingest.ros.log import MessageLog
-    from counterpoint.ingest.ros.survey import DECODERS
+    from counterpoint.ingest.messages.log import MessageLog
+    from counterpoint.ingest.messages.survey import DECODERS
 
     return MessageLog(McapFile(path), options, {**DECODERS, "protobuf": ProtobufDecoder})

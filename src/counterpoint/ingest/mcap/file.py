@@ -33,7 +33,7 @@ from counterpoint.ingest.mcap.records import (
     read_records,
     unpack_chunk,
 )
-from counterpoint.ingest.ros.topic import Block, Payload, Topic, plain_type
+from counterpoint.ingest.messages.topic import Block, Payload, Topic, plain_type
 
 MAX_LOOSE_BYTES = 4 * 2**20
 """Messages outside chunks are handed on whenever they are this many bytes."""

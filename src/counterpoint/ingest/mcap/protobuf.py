@@ -10,8 +10,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.ros.flat import MAX_DEPTH, Flat, to_batches
-from counterpoint.ingest.ros.topic import Batch, Payload, Topic
+from counterpoint.ingest.messages.flat import MAX_DEPTH, Flat, to_batches
+from counterpoint.ingest.messages.topic import Batch, Payload, Topic
 
 MAX_SCHEMA_BYTES = 16 * 2**20
 

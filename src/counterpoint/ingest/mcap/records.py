@@ -17,8 +17,8 @@ import lz4.frame  # type: ignore[import-untyped]  # ships no types
 import zstandard
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.paths import file_size
 from counterpoint.ingest.mcap import MAGIC
-from counterpoint.ingest.paths import file_size
 
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 1, 2, 3, 4, 5, 6
 ATTACHMENT, STATISTICS, METADATA, METADATA_INDEX, DATA_END = 9, 11, 12, 13, 15

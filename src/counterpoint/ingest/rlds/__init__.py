@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.ingest.source import LogSource, ReadOptions
+from counterpoint.ingest.recording.source import LogSource, ReadOptions
 
 
 def looks_like_rlds(path: Path) -> bool:

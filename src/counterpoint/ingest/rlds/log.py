@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
-from counterpoint.ingest.feature import LogRobot, map_features, slug
-from counterpoint.ingest.paths import inside
-from counterpoint.ingest.pictures import camera_names, picture_video
-from counterpoint.ingest.recorded import RecordedLog, choose_rate
-from counterpoint.ingest.recording import Recording, Series, merged_texts
+from counterpoint.ingest.files.paths import inside
+from counterpoint.ingest.recording.feature import LogRobot, map_features, slug
+from counterpoint.ingest.recording.pictures import camera_names, picture_video
+from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recording import Recording, Series, merged_texts
+from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.rlds.example import Values, parse_example
 from counterpoint.ingest.rlds.roles import Steps, usual_rate
 from counterpoint.ingest.rlds.structure import load_dataset_info, load_leaves
 from counterpoint.ingest.rlds.tfrecord import Record, list_records, read_record
-from counterpoint.ingest.source import ReadOptions
 
 
 class RldsLog(RecordedLog):

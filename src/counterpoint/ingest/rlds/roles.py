@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import absolute_ns
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.feature import LogFeature, Role
-from counterpoint.ingest.guess import unknown_channels
-from counterpoint.ingest.recording import MAX_SECONDS, check_times, widened
+from counterpoint.ingest.mapping.guess import unknown_channels
+from counterpoint.ingest.recording.feature import LogFeature, Role
+from counterpoint.ingest.recording.recording import MAX_SECONDS, check_times, widened
 from counterpoint.ingest.rlds.example import Values
 from counterpoint.ingest.rlds.structure import Leaf
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import inside
+from counterpoint.ingest.files.paths import inside
 
 MAX_JSON_BYTES = 16 * 2**20
 MAX_WIDTH = 4096

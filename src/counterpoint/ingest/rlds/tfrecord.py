@@ -12,7 +12,7 @@ from pathlib import Path
 import google_crc32c
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import file_size
+from counterpoint.ingest.files.paths import file_size
 
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.ingest.source import LogSource, ReadOptions
+from counterpoint.ingest.recording.source import LogSource, ReadOptions
 from counterpoint.ingest.table.csv_file import is_csv
 from counterpoint.ingest.table.files import is_table_file, is_table_folder
 

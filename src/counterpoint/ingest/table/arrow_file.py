@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import file_size
+from counterpoint.ingest.files.paths import file_size
 from counterpoint.ingest.table.shard import checked_schema
 
 FILE_MAGIC = b"ARROW1"

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import file_size
+from counterpoint.ingest.files.paths import file_size
 
 DELIMITERS = ",;\t|"
 HEAD_BYTES = 2**18

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import inside, starts_with
+from counterpoint.ingest.files.paths import inside, starts_with
+from counterpoint.ingest.files.tables import MAGIC, damaged_parquet, open_parquet
 from counterpoint.ingest.table.arrow_file import ArrowShard, is_arrow
 from counterpoint.ingest.table.shard import Shard, checked_schema
-from counterpoint.ingest.tables import MAGIC, damaged_parquet, open_parquet
 
 BESIDE = frozenset({"", ".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".jpg", ".jpeg", ".png", ".lock"})
 """What else may lie in a dataset's folder."""

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
-from counterpoint.ingest.feature import LogRobot, map_features, slug
-from counterpoint.ingest.mapping import RobotMapping, TimeColumn
-from counterpoint.ingest.pictures import camera_names, picture_bytes, picture_video
-from counterpoint.ingest.recorded import RecordedLog, choose_rate
-from counterpoint.ingest.recording import Recording, Series, merged_texts
-from counterpoint.ingest.source import ReadOptions
+from counterpoint.ingest.files.tables import column_values, list_width, matrix, scalars
+from counterpoint.ingest.mapping.mapping import RobotMapping, TimeColumn
+from counterpoint.ingest.recording.feature import LogRobot, map_features, slug
+from counterpoint.ingest.recording.pictures import camera_names, picture_bytes, picture_video
+from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recording import Recording, Series, merged_texts
+from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.table.columns import sort_columns, with_columns
 from counterpoint.ingest.table.shard import Shard
 from counterpoint.ingest.table.times import clock_ns, rate_of
-from counterpoint.ingest.tables import column_values, list_width, matrix, scalars
 
 USUAL_RATE_HZ = 10.0
 RATE_ROWS = 1000

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
-from counterpoint.ingest.tables import scalars
-from counterpoint.ingest.units import TIME_UNITS, guess_time_unit
+from counterpoint.ingest.files.tables import scalars
+from counterpoint.ingest.mapping.units import TIME_UNITS, guess_time_unit
 
 TOLERANCE_S = 5e-6
 """Times this near to rows at one rate are such rows, as a float32 wrote them."""

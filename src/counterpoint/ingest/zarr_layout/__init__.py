@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.ingest.source import LogSource, ReadOptions
+from counterpoint.ingest.recording.source import LogSource, ReadOptions
 from counterpoint.ingest.zarr_layout.holder import has_episode_ends
 
 

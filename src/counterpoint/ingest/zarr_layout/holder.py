@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.paths import file_size, inside, starts_with
+from counterpoint.ingest.files.paths import file_size, inside, starts_with
 
 ENDS = "meta/episode_ends"
 METADATA = (".zarray", "zarr.json")

@@ -14,12 +14,12 @@ from counterpoint.core.clock import periodic_ns
 from counterpoint.core.embodiment import Channel, Quantity, Unit
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
-from counterpoint.ingest.feature import LogFeature, LogRobot, Role, map_features, slug
-from counterpoint.ingest.guess import unknown_channels
-from counterpoint.ingest.pictures import camera_names, frame_stream, is_picture_shape
-from counterpoint.ingest.recorded import RecordedLog, choose_rate
-from counterpoint.ingest.recording import Recording, Series, widened
-from counterpoint.ingest.source import ReadOptions
+from counterpoint.ingest.mapping.guess import unknown_channels
+from counterpoint.ingest.recording.feature import LogFeature, LogRobot, Role, map_features, slug
+from counterpoint.ingest.recording.pictures import camera_names, frame_stream, is_picture_shape
+from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recording import Recording, Series, widened
+from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.table.times import clock_ns
 from counterpoint.ingest.zarr_layout.array import ZarrArray, load_array
 from counterpoint.ingest.zarr_layout.holder import ENDS, open_holder

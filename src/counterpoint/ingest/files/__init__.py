@@ -1,0 +1,1 @@
+"""Files of logs: safe paths, tables, the ledger of what was read, quarantine."""

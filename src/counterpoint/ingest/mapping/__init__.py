@@ -1,0 +1,1 @@
+"""Mappings: which feature of a log is which stream, in which unit."""

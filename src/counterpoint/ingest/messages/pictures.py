@@ -1,0 +1,154 @@
+"""Camera topics: pictures kept as the log has them where they are coded, as pixels where they are not."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.core.errors import IngestError
+from counterpoint.ingest.messages.topic import Batch, Payload
+
+PictureCodec = Literal["mjpeg", "png"]
+MAX_SIDE = 16_384
+_JPEG_SIZES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_BARE = frozenset({0x01, *range(0xD0, 0xD8)})
+Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+_CHANNELS: dict[str, tuple[int, Convert]] = {
+    "rgb8": (3, lambda rows: rows),
+    "8uc3": (3, lambda rows: rows[..., ::-1]),
+    "bgr8": (3, lambda rows: rows[..., ::-1]),
+    "rgba8": (4, lambda rows: rows[..., :3]),
+    "bgra8": (4, lambda rows: rows[..., 2::-1]),
+    "8uc4": (4, lambda rows: rows[..., 2::-1]),
+    "mono8": (1, lambda rows: np.repeat(rows, 3, axis=-1)),
+    "8uc1": (1, lambda rows: np.repeat(rows, 3, axis=-1)),
+}
+"""Bytes a pixel, and what makes RGB of uint8 [height, width, bytes]; OpenCV's unnamed channels are BGR."""
+_PACKED: dict[str, tuple[int, str]] = {
+    "yuv422": (2, "uyvy422"),
+    "uyvy": (2, "uyvy422"),
+    "yuv422_yuy2": (2, "yuyv422"),
+    "yuyv": (2, "yuyv422"),
+    "bayer_rggb8": (1, "bayer_rggb8"),
+    "bayer_bggr8": (1, "bayer_bggr8"),
+    "bayer_gbrg8": (1, "bayer_gbrg8"),
+    "bayer_grbg8": (1, "bayer_grbg8"),
+}
+"""Bytes a pixel, and FFmpeg's name; FFmpeg converts, bilinearly where colours are a mosaic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedPicture:
+    """The head of a JPEG or PNG file, enough to put it into a container."""
+
+    codec: PictureCodec
+    height: int
+    width: int
+
+
+def image_bytes(batch: Batch, row: int, where: str) -> Payload:
+    """Return the field `data` of one message; JSON has it as base64.
+
+    Raises:
+        IngestError: `bad_message` where there is none.
+    """
+    if "data" in batch.blobs:
+        return batch.blobs["data"][row]
+    try:
+        return base64.b64decode(str(batch.texts["data"]), validate=True)
+    except (KeyError, binascii.Error, ValueError) as error:
+        raise IngestError(f"{where}: an image without readable data ({error})", reason="bad_message") from error
+
+
+def is_known_pixels(encoding: str) -> bool:
+    """Whether `to_rgb` knows the pixel format; depth images are not pictures."""
+    return encoding.lower() in _CHANNELS or encoding.lower() in _PACKED
+
+
+def to_rgb(batch: Batch, row: int, where: str) -> NDArray[np.uint8]:
+    """Return one uncompressed image as uint8 [height, width, 3].
+
+    Raises:
+        IngestError: `dimension_mismatch` where size, step and data do not agree, `absurd_size`.
+    """
+    encoding = str(batch.texts.get("encoding", "")).lower()
+    height, width, step = (_number(batch, name, row) for name in ("height", "width", "step"))
+    data = image_bytes(batch, row, where)
+    pixel = _CHANNELS[encoding][0] if encoding in _CHANNELS else _PACKED[encoding][0]
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise IngestError(f"{where}: an image of {height}x{width}", reason="absurd_size")
+    step = step or width * pixel
+    if step < width * pixel or height * step != len(data):
+        raise IngestError(
+            f"{where}: {len(data)} bytes of image, expected {height} rows of {step} bytes, {width} pixels {encoding}",
+            reason="dimension_mismatch",
+        )
+    rows = np.frombuffer(data, np.uint8).reshape(height, step)[:, : width * pixel]
+    if encoding in _CHANNELS:
+        return np.ascontiguousarray(_CHANNELS[encoding][1](rows.reshape(height, width, pixel)))
+    return _converted(rows, width, _PACKED[encoding][1], where)
+
+
+def read_head(data: Payload, where: str) -> CodedPicture:
+    """Return format and size of a JPEG or PNG file without decoding it.
+
+    Raises:
+        IngestError: `unreadable_video` for anything else, and where it is cut off.
+    """
+    head = bytes(data[:26])
+    if head[:3] == b"\xff\xd8\xff":
+        size = _jpeg_size(data)
+        whole = bytes(data[-64:]).rstrip(b"\0").endswith(b"\xff\xd9")
+    elif head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR":
+        size = int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+        whole = b"IEND" in bytes(data[-16:])
+    else:
+        raise IngestError(f"{where}: starts with {head[:8]!r}, expected JPEG or PNG", reason="unreadable_video")
+    if not whole or size is None or not all(0 < side <= MAX_SIDE for side in size):
+        raise IngestError(f"{where}: a picture that is cut off or has no size ({size})", reason="unreadable_video")
+    return CodedPicture(codec="mjpeg" if head[0] == 0xFF else "png", height=size[0], width=size[1])
+
+
+def is_deep(data: Payload) -> bool:
+    """Whether a PNG has more than 8 bits a channel: depth, not a picture."""
+    return bytes(data[:4]) == b"\x89PNG" and len(data) > 24 and data[24] > 8
+
+
+def _number(batch: Batch, name: str, row: int) -> int:
+    if name not in batch.numbers or batch.numbers[name].shape[1] != 1:
+        return 0
+    value = float(batch.numbers[name][row, 0])
+    return int(value) if abs(value) < 2**40 else 0
+
+
+def _jpeg_size(data: Payload) -> tuple[int, int] | None:
+    """Find the frame header among the segments of a JPEG."""
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker in _JPEG_SIZES:
+            return data[position + 5] << 8 | data[position + 6], data[position + 7] << 8 | data[position + 8]
+        if marker == 0xFF or marker in _BARE:
+            position += 1 if marker == 0xFF else 2
+            continue
+        position += 2 + max(2, data[position + 2] << 8 | data[position + 3])
+    return None
+
+
+def _converted(rows: NDArray[np.uint8], width: int, name: str, where: str) -> NDArray[np.uint8]:
+    try:
+        frame = av.VideoFrame(width, len(rows), name)
+        plane = frame.planes[0]
+        padded = np.zeros((len(rows), plane.line_size), np.uint8)
+        padded[:, : rows.shape[1]] = rows
+        plane.update(padded.tobytes()[: plane.buffer_size])
+        return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    except (av.error.FFmpegError, ValueError, MemoryError) as error:
+        raise IngestError(f"{where}: cannot convert {name} ({error})", reason="dimension_mismatch") from error

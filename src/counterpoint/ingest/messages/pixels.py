@@ -1,0 +1,80 @@
+"""Uncompressed pictures of a log into an mp4, some at a time: an hour of VGA is 100 GB of pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.core.errors import IngestError
+from counterpoint.store.episodes.video import GROUP_OF_PICTURES, TIME_BASE, encode_frames, list_pts
+
+PIECE_BYTES = 32 * 2**20
+FRAME_TICKS = 40
+
+
+class PixelEncoder:
+    """Encodes frames as the store does with those of a simulation, in pieces of whole groups of pictures."""
+
+    def __init__(self, where: str) -> None:
+        """Begin without frames."""
+        self._where = where
+        self._waiting: list[NDArray[np.uint8]] = []
+        self._first = b""
+        """The first piece as an mp4, whose head describes all pieces."""
+        self._packets: list[tuple[bytes, bool]] = []
+        self._digest = hashlib.sha256()
+        self.shape: tuple[int, ...] = ()
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Add uint8 [height, width, 3]; raises IngestError `dimension_mismatch` where sizes differ."""
+        if self.shape and frame.shape != self.shape:
+            raise IngestError(
+                f"{self._where}: a picture of {frame.shape} after {self.shape}", reason="dimension_mismatch"
+            )
+        self.shape = frame.shape
+        self._digest.update(np.ascontiguousarray(frame).data)
+        self._waiting.append(frame)
+        if len(self._waiting) % GROUP_OF_PICTURES == 0 and len(self._waiting) * frame.nbytes >= PIECE_BYTES:
+            self._encode()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._waiting.clear()
+        self._packets.clear()
+
+    def content(self) -> bytes:
+        """Return what the pixels are, whatever the encoder makes of them: a SHA-256 of all frames."""
+        return self._digest.digest()
+
+    def finish(self) -> tuple[bytes, NDArray[np.int64]]:
+        """Return an mp4 and the pts of all frames; raises IngestError `unreadable_video`."""
+        if self._waiting:
+            self._encode()
+        sink = io.BytesIO()
+        with av.open(io.BytesIO(self._first), mode="r") as source, av.open(sink, "w", format="mp4") as container:
+            stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
+            stream.time_base = TIME_BASE
+            for index, (data, is_key) in enumerate(self._packets):
+                packet = av.Packet(data)
+                packet.pts = packet.dts = index * FRAME_TICKS
+                packet.time_base, packet.stream, packet.is_keyframe = TIME_BASE, stream, is_key
+                container.mux(packet)
+        data = sink.getvalue()
+        return data, list_pts(io.BytesIO(data))
+
+    def _encode(self) -> None:
+        try:
+            data, _ = encode_frames(np.stack(self._waiting))
+        except (av.error.FFmpegError, ValueError, MemoryError) as error:
+            raise IngestError(
+                f"{self._where}: pictures of {self.shape} cannot be encoded ({error})", reason="unreadable_video"
+            ) from error
+        self._waiting.clear()
+        self._first = self._first or data
+        with av.open(io.BytesIO(data), mode="r") as container:
+            packets = container.demux(container.streams.video[0])
+            self._packets += [(bytes(packet), packet.is_keyframe) for packet in packets if packet.size]

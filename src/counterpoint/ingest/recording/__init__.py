@@ -1,0 +1,1 @@
+"""Recordings: what a reader gives, before it becomes an episode."""

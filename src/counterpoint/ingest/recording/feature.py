@@ -1,0 +1,169 @@
+"""The numeric features of a log, and the robot whose channels they are; shared by all readers.
+
+A reader lists its features; `map_features` ties them to the robot that was given where it fits, and
+else makes a robot up from the column names, for people to correct (`ingest.mapping`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
+from counterpoint.core.errors import IngestError
+from counterpoint.ingest.mapping.guess import guess_channels, unknown_channels
+from counterpoint.ingest.mapping.mapping import FeatureMap, RobotMapping
+from counterpoint.ingest.recording.source import ReadOptions
+
+Role = Literal["action", "state", "other"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogFeature:
+    """One numeric series of a log, before its values are read."""
+
+    name: str
+    """As the log calls it: `observation.state`, `/joint_states.position`, `observations/qpos`."""
+    width: int
+    """Numbers a sample."""
+    names: tuple[str, ...] = ()
+    """One a column; empty where the log has none."""
+    role: Role = "other"
+    """What it is to the robot: commands, the robot's own joint state, or anything else it senses."""
+    rate_hz: float | None = None
+    """Nominal; None for events."""
+    channels: tuple[Channel, ...] = ()
+    """What the reader knows of each column; empty to guess from the names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogRobot:
+    """What a log says of its robot; used where a robot has to be made up."""
+
+    name: str
+    rate_hz: float
+    description: str
+    source: str
+
+
+def map_features(
+    features: Sequence[LogFeature], log: LogRobot, options: ReadOptions, where: str
+) -> tuple[RobotMapping, list[str]]:
+    """Return the mapping to use and reason codes of what was left out or guessed.
+
+    Of several features with the role `action` (or `state`) the first is used as such, the others count as `other`.
+    A draft of a mapping takes the state for the action where there is none (`action_from_state`).
+
+    Raises:
+        IngestError: `no_action` where nothing is commanded, `robot_not_fitting` where a mapping file
+            names features or widths that the log does not have.
+        ConfigError: a mapping file names channels that its own robot does not have.
+    """
+    robot, notes = options.robot, list[str]()
+    features = [each for each in features if each.width > 0]  # a spoilt table may claim lists of no or negative length
+    if isinstance(robot, RobotMapping):
+        _check_mapping(robot, features, log.rate_hz, where)
+        return robot, _left_out(features, robot)
+    action, state = _first(features, "action"), _first(features, "state")
+    if action is None and options.is_draft and features:
+        action = state or features[0]
+        notes.append("action_from_state")
+    if action is None:
+        raise IngestError(
+            f"{where}: no commands among {', '.join(each.name for each in features) or 'no numeric features'}, and "
+            "none are made up; write a mapping that says which feature is the action with --write-mapping FILE.json, "
+            "correct it, and give it to --robot",
+            reason="no_action",
+        )
+    if state is None:
+        notes.append("no_state")
+    if robot is not None:
+        fitted = _fit(robot, action, state)
+        if fitted is not None:
+            by_order = [] if action.names else ["channels_by_order"]
+            return fitted, [*notes, *by_order, *_left_out(features, fitted)]
+        notes.append(f"robot_not_fitting:{robot.name}")
+    return _make(features, log, action, state), notes
+
+
+def slug(text: str, most: int = 48) -> str:
+    """Return `text` in lower case with `_` between words, at most `most` characters."""
+    return "_".join(re.findall(r"[a-z0-9]+", text.lower()))[:most].rstrip("_")
+
+
+def stream_name(feature: str) -> str:
+    """Return the name of the stream that a feature of no special role becomes."""
+    return feature.strip("/").replace(".", "/") or "unnamed"
+
+
+def _first(features: Sequence[LogFeature], role: Role) -> LogFeature | None:
+    return next((each for each in features if each.role == role), None)
+
+
+def _fit(robot: Embodiment, action: LogFeature, state: LogFeature | None) -> RobotMapping | None:
+    """Tie columns to the channels of a known robot by name, or by order where the log has no names."""
+    names = action.names or robot.acting_names
+    if len(names) != action.width or set(names) != set(robot.acting_names):
+        return None
+    features = [FeatureMap(feature=action.name, stream="action", channels=names)]
+    sensed = {name for spec in robot.sensing if spec.name == "proprioception" for name in spec.channel_names}
+    if state is not None:
+        columns = state.names or (names if state.width == action.width else ())
+        kept = tuple(name if name in sensed else None for name in columns)
+        if any(kept):
+            features.append(FeatureMap(feature=state.name, stream="proprioception", channels=kept))
+    return RobotMapping(robot=robot, features=tuple(features))
+
+
+def _make(features: Sequence[LogFeature], log: LogRobot, action: LogFeature, state: LogFeature | None) -> RobotMapping:
+    fallback = state.names if state is not None and state.width == action.width else ()
+    acting = action.channels or guess_channels(action.names or fallback or [f"joint_{i}" for i in range(action.width)])
+    names = tuple(channel.name for channel in acting)
+    maps = [FeatureMap(feature=action.name, stream="action", channels=names)]
+    sensing = []
+    if state is not None:
+        columns = state.names or (names if state.width == action.width else [f"state_{i}" for i in range(state.width)])
+        channels = state.channels or guess_channels(columns)
+        sensing.append(StreamSpec(name="proprioception", channels=channels, rate_hz=state.rate_hz or log.rate_hz))
+        maps.append(_by_name(state.name, sensing[-1]))
+    for other in features:
+        if other in (action, state):
+            continue
+        channels = other.channels or unknown_channels(other.names or [str(i) for i in range(other.width)])
+        sensing.append(StreamSpec(name=stream_name(other.name), channels=channels, rate_hz=other.rate_hz))
+        maps.append(_by_name(other.name, sensing[-1]))
+    robot = Embodiment(
+        name=log.name,
+        sensing=tuple(sensing),
+        acting=acting,
+        control_rate_hz=log.rate_hz,
+        description=log.description,
+        source=log.source,
+    )
+    return RobotMapping(robot=robot, features=tuple(maps))
+
+
+def _by_name(feature: str, spec: StreamSpec) -> FeatureMap:
+    return FeatureMap(feature=feature, stream=spec.name, channels=spec.channel_names)
+
+
+def _left_out(features: Sequence[LogFeature], mapping: RobotMapping) -> list[str]:
+    used = {each.feature for each in mapping.features}
+    return [f"left_out:{feature.name}" for feature in features if feature.name not in used]
+
+
+def _check_mapping(mapping: RobotMapping, features: Sequence[LogFeature], rate_hz: float, where: str) -> None:
+    known = {feature.name: feature for feature in features}
+    for each in mapping.features:
+        if each.feature not in known or known[each.feature].width != len(each.channels):
+            found = f"width {known[each.feature].width}" if each.feature in known else f"only {', '.join(known)}"
+            raise IngestError(
+                f"{where}: the mapping wants feature {each.feature!r} with {len(each.channels)} columns; the log "
+                f"has {found}",
+                reason="robot_not_fitting",
+            )
+    if not any(each.stream == "action" for each in mapping.features):
+        raise IngestError(f"{where}: the mapping fills no stream 'action'", reason="no_action")
+    mapping.specs(rate_hz)  # a channel that the robot does not have is the user's error, not the log's

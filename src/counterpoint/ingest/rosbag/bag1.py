@@ -1,0 +1,214 @@
+r"""ROS 1 bags, version 2.0, as a container.
+
+    "#ROSBAG V2.0\n", bag header, (chunk, index data*)*, connection*, chunk info*
+
+A record is a header (length, then `name=value` fields with a length each) and data with a length.
+"""
+
+from __future__ import annotations
+
+import bz2
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import lz4.frame  # type: ignore[import-untyped]  # ships no types
+import numpy as np
+
+from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.paths import file_size
+from counterpoint.ingest.mcap.records import most_unpacked
+from counterpoint.ingest.messages.topic import Block, Payload, Topic, plain_type
+from counterpoint.ingest.rosbag import BAG_MAGIC as MAGIC
+
+BAG, CONNECTION, CHUNK, INDEX, MESSAGE, CHUNK_INFO = 3, 7, 5, 4, 2, 6
+MAX_GROWTH = 1000
+_LENGTH = struct.Struct("<I")
+Header = dict[bytes, bytes]
+Queue = tuple[list[Payload], list[int]]
+
+
+class Bag1File:
+    """Reads front to back; connections and counts come from the index at the end."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the index; raises IngestError."""
+        self.path = path
+        self.notes: Sequence[str] = ()
+        self.span_ns = 0
+        self._size = _check_head(path)
+        self._topics: dict[str, Topic] = {}
+        self._connections: dict[int, str] = {}
+        counts: Counter[int] = Counter()
+        times: list[int] = []
+        with path.open("rb") as file:
+            header, _ = self._record(file, len(MAGIC))
+            self._index = self._number(header, b"index_pos", 8)
+            if self._opcode(header) != BAG:
+                raise self._bad("no bag header behind the first line")
+            if not len(MAGIC) <= self._index <= self._size or self._index == 0:
+                raise IngestError(
+                    f"{path}: no index: the recorder was stopped or the copy cut off; `rosbag reindex` makes one",
+                    reason="truncated",
+                )
+            self._start = file.tell()
+            file.seek(self._index)
+            while file.tell() < self._size:
+                header, data = self._record(file)
+                self._describe(header, data, counts, times)
+        for number, topic in self._connections.items():
+            known = self._topics[topic]
+            self._topics[topic] = replace(known, count=(known.count or 0) + counts[number])
+        self.topics: Mapping[str, Topic] = self._topics
+        self.span_ns = max(times, default=0) - min(times, default=0)
+
+    def facts(self) -> Mapping[str, str]:
+        """Return nothing: bags have no place for it."""
+        return {}
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the messages of one chunk after the other; raises IngestError."""
+        unpacked = 0
+        with self.path.open("rb") as file:
+            file.seek(self._start)
+            while file.tell() < self._index:
+                header, data = self._record(file)
+                opcode = self._opcode(header)
+                if opcode == CHUNK:
+                    content = self._unpack(header, data)
+                    unpacked += len(content)
+                    if unpacked > MAX_GROWTH * self._size + 2**30:
+                        raise IngestError(f"{self.path}: unpacks to more than {unpacked} bytes", reason="absurd_size")
+                    yield from self._chunk(content)
+                elif opcode != INDEX:
+                    raise self._bad(f"a record of kind {opcode} among the chunks")
+
+    def _chunk(self, content: bytes) -> Iterator[Block]:
+        queues: dict[int, Queue] = {}
+        view = memoryview(content)
+        position = 0
+        while position < len(content):
+            header_end = self._end(content, position)
+            header = self._fields(content[position + 4 : header_end])
+            data_end = self._end(content, header_end)
+            if self._opcode(header) == MESSAGE:
+                payloads, times = queues.setdefault(self._number(header, b"conn", 4), ([], []))
+                payloads.append(view[header_end + 4 : data_end])
+                stamp = self._number(header, b"time", 8)
+                times.append((stamp & 0xFFFFFFFF) * 1_000_000_000 + (stamp >> 32))
+            position = data_end
+        for connection, (payloads, times) in queues.items():
+            if connection not in self._connections:
+                raise self._bad(f"messages of connection {connection}, which nobody described")
+            if topic := self._connections[connection]:
+                log = np.asarray(times, np.int64)
+                yield Block(topic=topic, payloads=payloads, log_ns=log, publish_ns=log)
+
+    def _describe(self, header: Header, data: bytes, counts: Counter[int], times: list[int]) -> None:
+        opcode = self._opcode(header)
+        if opcode == CONNECTION:
+            topic = header.get(b"topic", b"").decode(errors="replace")
+            fields = self._fields(data)
+            made = Topic(
+                name=topic,
+                type=plain_type(fields.get(b"type", b"").decode(errors="replace")),
+                encoding="ros1",
+                schema_encoding="ros1msg",
+                schema=fields.get(b"message_definition", b""),
+            )
+            known = self._topics.setdefault(topic, made)
+            is_same = (known.type, known.schema) == (made.type, made.schema)
+            self._connections[self._number(header, b"conn", 4)] = topic if is_same else ""
+            if not is_same:
+                self.notes = (*self.notes, f"left_out:{topic}#{made.type}")
+        elif opcode == CHUNK_INFO:
+            for start in range(0, len(data) - 7, 8):
+                counts[_LENGTH.unpack_from(data, start)[0]] += _LENGTH.unpack_from(data, start + 4)[0]
+            for name in (b"start_time", b"end_time"):
+                stamp = self._number(header, name, 8)
+                times.append((stamp & 0xFFFFFFFF) * 1_000_000_000 + (stamp >> 32))
+
+    def _unpack(self, header: Header, data: bytes) -> bytes:
+        claimed = self._number(header, b"size", 4)
+        if claimed > most_unpacked(len(data)):
+            raise IngestError(f"{self.path}: a chunk claims to unpack to {claimed} bytes", reason="absurd_size")
+        compression = header.get(b"compression", b"none")
+        try:
+            match compression:
+                case b"none":
+                    content = data
+                case b"bz2":
+                    content = bz2.BZ2Decompressor().decompress(data, max_length=claimed + 1)
+                case b"lz4":
+                    content = lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=claimed + 1)
+                case _:
+                    raise IngestError(f"{self.path}: chunks packed with {compression!r}", reason="unknown_compression")
+        except (OSError, EOFError, RuntimeError, MemoryError) as error:
+            raise self._bad(f"a chunk that cannot be unpacked ({error})") from error
+        if len(content) != claimed:
+            raise self._bad(f"a chunk of {claimed} bytes that unpacks to {len(content)} or more")
+        return content
+
+    def _record(self, file: BinaryIO, start: int | None = None) -> tuple[Header, bytes]:
+        """Read one record of the file, its lengths checked against what is left."""
+        if start is not None:
+            file.seek(start)
+        parts = []
+        for _ in range(2):
+            raw = file.read(4)
+            length = _LENGTH.unpack(raw)[0] if len(raw) == 4 else self._size
+            if length > self._size - file.tell():
+                raise IngestError(
+                    f"{self.path}: a record reaches beyond the end of the file: cut off, or damaged", reason="truncated"
+                )
+            parts.append(file.read(length))
+        return self._fields(parts[0]), parts[1]
+
+    def _fields(self, data: bytes) -> Header:
+        found = {}
+        position = 0
+        while position < len(data):
+            end = self._end(data, position)
+            name, equals, value = data[position + 4 : end].partition(b"=")
+            if not equals:
+                raise self._bad("a header field without a value")
+            found[name] = value
+            position = end
+        return found
+
+    def _end(self, data: bytes, position: int) -> int:
+        """Return where the piece whose length is at `position` ends."""
+        left = len(data) - position - 4
+        length = _LENGTH.unpack_from(data, position)[0] if left >= 0 else 0
+        if left < 0 or length > left:
+            raise self._bad(f"a length of {length} where {max(left, 0)} bytes are left")
+        return int(position + 4 + length)
+
+    def _opcode(self, header: Header) -> int:
+        return self._number(header, b"op", 1)
+
+    def _number(self, header: Header, name: bytes, size: int) -> int:
+        value = header.get(name, b"")
+        if len(value) != size:
+            raise self._bad(f"a record without a field {name.decode()!r} of {size} bytes")
+        return int.from_bytes(value, "little")
+
+    def _bad(self, what: str) -> IngestError:
+        return IngestError(f"{self.path}: not a sound bag: {what}", reason="damaged_record")
+
+
+def _check_head(path: Path) -> int:
+    size = file_size(path, "a ROS bag")
+    with path.open("rb") as file:
+        head = file.read(len(MAGIC))
+    if head[:7] != MAGIC[:7]:
+        raise IngestError(f"{path}: starts with {head!r}, expected {MAGIC!r} (ROS bag)", reason="wrong_magic")
+    if head != MAGIC:
+        wrong = "truncated" if MAGIC.startswith(head) else "wrong_version"
+        raise IngestError(
+            f"{path}: starts with {head!r}, this reader knows {MAGIC!r}; `rosbag migrate` converts", reason=wrong
+        )
+    return size

@@ -1,0 +1,1 @@
+"""Decisions from a fitted law: forecast, allocation, marginal value, data needed."""

@@ -1,0 +1,1 @@
+"""Run tables from elsewhere: CSV and Parquet, MLflow, TensorBoard, Weights & Biases."""

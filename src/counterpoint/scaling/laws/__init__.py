@@ -1,0 +1,1 @@
+"""Laws: formulas of error against size, data, and repetition, with gradients."""

@@ -1,0 +1,1 @@
+"""Laws of data mixtures, and the weights they recommend."""

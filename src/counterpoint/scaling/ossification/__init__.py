@@ -1,0 +1,1 @@
+"""Which sizes stop absorbing data, tested against a null law."""

@@ -1,0 +1,1 @@
+"""Studies: plan, power, the runs themselves, and predictions written before the held-out runs."""

@@ -1,0 +1,1 @@
+"""What pretraining is worth: transfer ratios and laws."""

@@ -1,0 +1,339 @@
+"""A store's training views read from object storage, through a local cache of bounded size.
+
+    store = RemoteStore.open("s3://fleet/views", cache=Path("cache"), options={"endpoint": ...})
+    dataset = WindowDataset([store])
+
+Episodes come in blocks (see `publish`). The first sample of a block fetches it whole; windows are drawn in an order
+that stays with a few blocks until they are used up, so that each is fetched about once an epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from counterpoint.core.embodiment import Embodiment, StreamSpec, embodiment_from_dict, spec_from_dict
+from counterpoint.core.errors import StoreError, unknown_name
+from counterpoint.core.stream import Stream
+from counterpoint.store.cloud.objects import FileCache, ObjectFolder
+from counterpoint.store.cloud.publish import CURRENT, FORMAT, MARKS, VERSION
+from counterpoint.store.files.blocks import table_to_columns
+from counterpoint.store.files.commit import write_durably
+from counterpoint.store.files.layout import sha256_hex
+from counterpoint.store.files.manifest import EpisodeInfo
+from counterpoint.store.files.mapped import map_batches, map_with_metadata
+from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA, rows_to_infos
+from counterpoint.store.views.gops import CodedStream, Shard
+from counterpoint.store.views.low import SCHEMA as LOW_SCHEMA
+from counterpoint.store.views.places import key_of, keys_of
+
+CACHE_BYTES = 8 * 2**30
+CACHED_INFOS = 1024
+CACHED_ROWS = 65_536
+"""Ids and contents whose row is remembered."""
+
+
+class RemoteStore:
+    """The episodes of a publication, as they were when it was opened."""
+
+    def __init__(self, folder: ObjectFolder, cache: Path, cache_bytes: int, index: str, index_bytes: int) -> None:
+        """Use `RemoteStore.open`."""
+        self.folder = folder
+        self.root = cache / Path(index).stem
+        """Local folder of what this index has beside blocks: the marks."""
+        self._arguments = folder, cache, cache_bytes, index, index_bytes
+        self.cache = FileCache(folder, cache / "blocks", cache_bytes)
+        small = FileCache(folder, cache / "indexes", 1 << 62)
+        path = small.path(index, index_bytes)
+        batches, metadata = map_with_metadata(path, SCHEMA)
+        self._table = pa.Table.from_batches(batches, SCHEMA)
+        self._state = json.loads(metadata[b"counterpoint"])
+        name, size = self._state["marks"]
+        if name:
+            (self.root / MARKS).parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self.root / MARKS, small.path(name, size).read_bytes())
+        counts = [int(block[0]) for block in self._state["blocks"]]
+        self._edges = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).tolist()
+        self._blocks: OrderedDict[int, _Block] = OrderedDict()
+        self._contents: tuple[NDArray[np.uint64], NDArray[np.int64]] | None = None
+        self._recent: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._specs: dict[str, StreamSpec] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Open the same index again in another process."""
+        return RemoteStore, self._arguments
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        cache: Path,
+        options: Mapping[str, str] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        retries: int = 5,
+    ) -> RemoteStore:
+        """Open what `publish_views` wrote.
+
+        Args:
+            url: the folder in object storage.
+            cache: local folder for blocks; kept from run to run.
+            options: settings of obstore's store; see `ObjectFolder`.
+            cache_bytes: most bytes of blocks to keep; at least one block is kept.
+            retries: how often a request that failed for a passing reason is sent again.
+
+        Raises:
+            StoreError: nothing is published there, it is damaged or of another version, access is refused, or the
+                service cannot be reached.
+        """
+        folder = ObjectFolder(url, options, retries=retries)
+        try:
+            current = json.loads(folder.get(CURRENT))
+            if current["format"] != FORMAT or current["version"] != VERSION:
+                raise ValueError(f"version {current['version']}, this program reads version {VERSION}")
+            index, size = str(current["index"]), int(current["bytes"])
+            if index != f"{Path(index).stem}.arrow" or not Path(index).stem.isalnum():
+                raise ValueError("its index has no name that could be right")
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{folder.url}/{CURRENT}: damaged ({error}); publish the views again") from error
+        local = cache / sha256_hex(folder.url.encode())[:16]
+        return cls(folder, local, cache_bytes, index, size)
+
+    def __len__(self) -> int:
+        """Return the number of episodes."""
+        return int(self._table.num_rows)
+
+    def flat(self) -> pa.Table:
+        """Return the plain facts of all episodes, one row each; columns as of `Store.flat`."""
+        return self._table.select(list(FLAT_SOURCE)).rename_columns(list(FLAT))
+
+    @property
+    def block_rows(self) -> Sequence[int]:
+        """Rows at which blocks begin, from 0 to the number of episodes."""
+        return list(self._edges)
+
+    @cached_property
+    def episodes(self) -> Sequence[EpisodeInfo]:
+        """All episodes in the order of `flat`, each read when asked for."""
+        return _Rows(self._table)
+
+    def info(self, episode_id: str) -> EpisodeInfo:
+        """Return what is known of an episode; raises UnknownNameError."""
+        return self.episodes[self._row(episode_id)]
+
+    def embodiment(self, name: str) -> Embodiment:
+        """Return the robot of that name; raises UnknownNameError."""
+        known = self._state["embodiments"]
+        if name not in known:
+            raise unknown_name("robot", name, known, hint=f"(robots of {self.folder.url})")
+        return embodiment_from_dict(known[name])
+
+    def low(self, episode_id: str) -> dict[str, Stream]:
+        """Return the vector and text streams of an episode, mapped from the local copy of its block.
+
+        Raises:
+            StoreError: the block cannot be fetched. UnknownNameError: no such episode.
+        """
+        row = self._row(episode_id)
+        block, info = self._block(row), self.episodes[row]
+        if row not in block.opened:
+            block.opened[row] = block.streams(info, self._spec)
+        return block.opened[row]
+
+    def video_view(self, preset: str = "5hz") -> RemoteVideoView:
+        """Return the published video view; raises UnknownNameError for another preset."""
+        if preset != self._state["preset"]:
+            raise unknown_name(
+                "video preset", preset, [self._state["preset"]], hint=f"(published at {self.folder.url})"
+            )
+        return RemoteVideoView(self)
+
+    def coded(self, row: int, stream: str) -> CodedStream:
+        """Return the coded pictures of a stream of the episode in that row; raises StoreError, UnknownNameError."""
+        return self._block(row).coded(self.episodes[row].content_sha256, stream)
+
+    def frame_times(self, episode_id: str, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Raise StoreError: masters are not published."""
+        raise self._no_masters(episode_id, stream)
+
+    def frames(self, episode_id: str, stream: str, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Raise StoreError: masters are not published."""
+        raise self._no_masters(episode_id, stream)
+
+    def row_of(self, content_sha256: str) -> int:
+        """Return the row of the episode with that content; raises UnknownNameError."""
+        return self._found("content_sha256", content_sha256, self._rows_of_content)
+
+    def _no_masters(self, episode_id: str, stream: str) -> StoreError:
+        return StoreError(
+            f"{self.folder.url}: episode {episode_id!r}, stream {stream!r}: only training views are published; use "
+            f"view={self._state['preset']!r}, or open the store itself for the masters"
+        )
+
+    def _row(self, episode_id: str) -> int:
+        return self._found("episode_id", episode_id, self._rows_of_id)
+
+    def _found(self, column: str, value: str, search: Callable[[str], Iterable[int]]) -> int:
+        """Return the row where `column` has this value, among those that `search` proposes; remember it a while."""
+        row = self._recent.get((column, value))
+        if row is None:
+            row = next((each for each in search(value) if self._table[column][each].as_py() == value), None)
+            if row is None:
+                raise unknown_name("episode", value, self._table[column].slice(0, 1000).to_pylist())
+            self._recent[column, value] = row
+            if len(self._recent) > CACHED_ROWS:
+                self._recent.popitem(last=False)
+        return row
+
+    def _rows_of_id(self, episode_id: str) -> Iterable[int]:
+        """Episodes were published in order of id."""
+        ids = self._table["episode_id"]
+        row = bisect_left(range(len(ids)), episode_id, key=lambda each: str(ids[each]))
+        return range(row, min(row + 1, len(ids)))
+
+    def _rows_of_content(self, content_sha256: str) -> Iterable[int]:
+        """Contents lie in any order: 16 bytes an episode, made when the first is asked for."""
+        if self._contents is None:
+            parts = [keys_of(each) for each in self._table["content_sha256"].chunks if len(each)]
+            keys = np.concatenate(parts) if parts else np.empty(0, np.uint64)
+            order = np.argsort(keys, kind="stable")
+            self._contents = keys[order], order
+        keys, order = self._contents
+        wanted = np.uint64(key_of(content_sha256))
+        rows: list[int] = order[keys.searchsorted(wanted, "left") : keys.searchsorted(wanted, "right")].tolist()
+        return rows
+
+    def _block(self, row: int) -> _Block:
+        number = bisect_right(self._edges, row) - 1
+        found = self._blocks.get(number)
+        if found is None:
+            found = self._fetched(number)
+            gone = [other for other, each in self._blocks.items() if not all(path.exists() for path in each.files)]
+            for other in gone:
+                del self._blocks[other]  # their files gave way; their bytes go when nobody maps them
+            self._blocks[number] = found
+        return found
+
+    def _fetched(self, number: int) -> _Block:
+        _, low, low_bytes, film, film_bytes = self._state["blocks"][number]
+        for attempt in range(2):
+            low_path = self.cache.path(low, low_bytes)
+            film_path = self.cache.path(film, film_bytes, keep=(low,)) if film else None
+            try:
+                return _Block(low_path, film_path)
+            except StoreError:
+                if attempt:
+                    raise
+                low_path.unlink(missing_ok=True)  # damaged on this disk, or another process made room just now
+        raise AssertionError("two attempts")
+
+    def _spec(self, digest: str) -> StreamSpec:
+        if digest not in self._specs:
+            self._specs[digest] = spec_from_dict(self._state["specs"][digest])
+        return self._specs[digest]
+
+
+class RemoteVideoView:
+    """The pictures of a publication; blocks are fetched when a stream of theirs is asked for."""
+
+    def __init__(self, store: RemoteStore) -> None:
+        """Read through `store`."""
+        self._store = store
+
+    def has(self, content_sha256: str, stream: str) -> bool:
+        """Whether the stream of that episode is there."""
+        info = self._store.episodes[self._store.row_of(content_sha256)]
+        found = info.stream(stream)
+        return found is not None and found.kind == "image" and found.samples > 0
+
+    def stream(self, content_sha256: str, stream: str) -> CodedStream:
+        """Return the coded pictures of a stream; raises StoreError, UnknownNameError."""
+        return self._store.coded(self._store.row_of(content_sha256), stream)
+
+
+class _Block:
+    """A block whose files are mapped; a file that leaves the cache stays mapped until the block is dropped."""
+
+    def __init__(self, low: Path, film: Path | None) -> None:
+        self.files = [path for path in (low, film) if path is not None]
+        self.opened: dict[int, dict[str, Stream]] = {}
+        try:
+            self._low = map_batches(low, LOW_SCHEMA)[0]
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{low}: the local copy of a block is damaged ({error}); delete the cache") from error
+        contents = self._low.column("content_sha256").to_pylist()
+        self._rows: dict[str, list[int]] = {}
+        for row, content in enumerate(contents):
+            self._rows.setdefault(content, []).append(row)
+        self._film = Shard(film) if film is not None else None
+        self._runs = {(run.content_sha256, run.stream): run for run in self._film.runs} if self._film else {}
+
+    def streams(self, info: EpisodeInfo, spec: Callable[[str], StreamSpec]) -> dict[str, Stream]:
+        rows = self._rows[info.content_sha256]
+        columns = table_to_columns(pa.Table.from_batches([self._low.slice(rows[0], len(rows))]))
+        found: dict[str, Stream] = {}
+        for each in info.streams:
+            if each.kind == "image":
+                continue
+            part, described = columns[each.name], spec(each.spec_sha256)
+            values: NDArray[np.float32] | NDArray[np.object_]
+            if each.kind == "text":
+                values = np.asarray(part.texts, dtype=np.object_).reshape(len(part.capture_ns))
+            else:
+                values = part.values.reshape(len(part.capture_ns), len(described.channels))
+            found[each.name] = Stream(
+                spec=described,
+                capture_ns=part.capture_ns,
+                arrival_ns=part.arrival_ns,
+                values=values,
+                time_source=each.time_source,
+            )
+        return found
+
+    def coded(self, content_sha256: str, stream: str) -> CodedStream:
+        run = self._runs.get((content_sha256, stream))
+        if self._film is None or run is None:
+            raise unknown_name(
+                "image stream", stream, [name for content, name in self._runs if content == content_sha256]
+            )
+        return self._film.stream(run)
+
+
+class _Rows(Sequence[EpisodeInfo]):
+    """Episodes of an index table, made when asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._recent: OrderedDict[int, EpisodeInfo] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @overload
+    def __getitem__(self, at: int) -> EpisodeInfo: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[EpisodeInfo]: ...
+
+    def __getitem__(self, at: int | slice) -> EpisodeInfo | list[EpisodeInfo]:
+        if isinstance(at, slice):
+            return [self[row] for row in range(*at.indices(len(self)))]
+        row = range(len(self))[at]
+        found = self._recent.get(row)
+        if found is None:
+            batch = self._table.slice(row, 1).combine_chunks().to_batches()[0]
+            found = self._recent[row] = rows_to_infos(batch)[0]
+            if len(self._recent) > CACHED_INFOS:
+                self._recent.popitem(last=False)
+        return found

@@ -1,0 +1,1 @@
+"""Writing episodes: streams, encoded video, and episodes adopted from another store."""

@@ -1,0 +1,1 @@
+"""Files of a store: durable writes, layout, manifests, Arrow blocks, memory maps."""

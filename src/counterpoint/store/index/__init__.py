@@ -1,0 +1,1 @@
+"""The index: rows of episodes in segments, looked up without reading manifests."""

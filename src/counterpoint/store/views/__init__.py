@@ -1,0 +1,1 @@
+"""Training views: low-dimensional streams and re-encoded video, read memory-mapped."""
