@@ -24,8 +24,8 @@ from pathlib import Path
 from lerobot_env import trial
 from window_content import Content
 
-from counterpoint.data.dataset import WindowDataset, WindowOptions
-from counterpoint.data.prefetch import WindowLoader
+from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
+from counterpoint.data.batches.prefetch import WindowLoader
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, build_video_view
 from counterpoint.store.views.codec import Pixels

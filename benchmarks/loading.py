@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpoint.data.batches import BatchMaker, LoaderConfig
-from counterpoint.data.loader import Loader
-from counterpoint.data.processor import Processor
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.synthetic import synthetic_source
+from counterpoint.data.batches.batches import BatchMaker, LoaderConfig
+from counterpoint.data.batches.loader import Loader
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.episodes.source import EpisodeSource
+from counterpoint.data.episodes.synthetic import synthetic_source
 
 
 def seconds(work: Callable[[int], object], repeats: int, rounds: int = 5) -> float:

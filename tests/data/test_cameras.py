@@ -12,14 +12,14 @@ import pytest
 from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.stream import Stream
-from counterpoint.data.batches import BatchMaker, LoaderConfig
-from counterpoint.data.images import frame_patches
-from counterpoint.data.loader import Loader
-from counterpoint.data.pack import EncodedWindow
-from counterpoint.data.processor import Processor
-from counterpoint.data.selection import Selection
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.batches.batches import BatchMaker, LoaderConfig
+from counterpoint.data.batches.loader import Loader
+from counterpoint.data.encoding.images import frame_patches
+from counterpoint.data.encoding.pack import EncodedWindow
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import Selection
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_video_view
 from counterpoint.store.cloud.objects import ObjectFolder

@@ -21,11 +21,11 @@ from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import ConfigError, StoreError
 from counterpoint.core.stream import Stream, text_stream, vector_stream
-from counterpoint.data.dataset import WindowDataset, WindowOptions
-from counterpoint.data.selection import Selection, select_episodes
-from counterpoint.data.window_order import BlockOrder, EpochOrder, MixtureOrder
-from counterpoint.data.window_stream import Shard
-from counterpoint.data.window_table import window_table
+from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
+from counterpoint.data.batches.window_order import BlockOrder, EpochOrder, MixtureOrder
+from counterpoint.data.batches.window_stream import Shard
+from counterpoint.data.batches.window_table import window_table
+from counterpoint.data.episodes.selection import Selection, select_episodes
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_video_view
 

@@ -15,13 +15,13 @@ from counterpoint.core.embodiment import Channel, Embodiment
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import ConfigError, StoreError
 from counterpoint.core.stream import vector_stream
-from counterpoint.data import window_wire
-from counterpoint.data.dataset import WindowDataset, WindowOptions
-from counterpoint.data.prefetch import TAKEN, WindowJob, WindowLoader, serve
-from counterpoint.data.stream_window import ImageSlice, StreamSlice, StreamWindow
-from counterpoint.data.window_stream import Shard
-from counterpoint.data.window_wire import Arena, new_arena
-from counterpoint.data.worker import read_message
+from counterpoint.data.batches import window_wire
+from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
+from counterpoint.data.batches.prefetch import TAKEN, WindowJob, WindowLoader, serve
+from counterpoint.data.batches.stream_window import ImageSlice, StreamSlice, StreamWindow
+from counterpoint.data.batches.window_stream import Shard
+from counterpoint.data.batches.window_wire import Arena, new_arena
+from counterpoint.data.batches.worker import read_message
 from counterpoint.store import Store, StoreWriter
 
 ROBOT = Embodiment(

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from counterpoint.catalog.marks import CHECKED_SCHEMA, MARKS_SCHEMA, dropped_ranges, save_marks
 from counterpoint.core.errors import ConfigError
-from counterpoint.data.dropped import outside, stretches
-from counterpoint.data.loader import Loader, LoaderConfig
-from counterpoint.data.processor import Processor
-from counterpoint.data.selection import Selection
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.batches.loader import Loader, LoaderConfig
+from counterpoint.data.encoding.dropped import outside, stretches
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import Selection
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.store import Store, StoreWriter
 
 ROBOT = synthetic_embodiment(7)

@@ -13,13 +13,13 @@ from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.errors import EmbodimentError, StreamError, UnknownNameError
 from counterpoint.core.seeding import generator
 from counterpoint.core.stream import Stream
-from counterpoint.data.pack import EncodedWindow
-from counterpoint.data.processor import Processor
-from counterpoint.data.source import MemorySource
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
-from counterpoint.data.text import text_features
-from counterpoint.data.tracks import arrivals_of
-from counterpoint.data.windows import WindowConfig, draw_decisions
+from counterpoint.data.encoding.pack import EncodedWindow
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.encoding.text import text_features
+from counterpoint.data.encoding.tracks import arrivals_of
+from counterpoint.data.encoding.windows import WindowConfig, draw_decisions
+from counterpoint.data.episodes.source import MemorySource
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 
 ROBOT = synthetic_embodiment(7)
 EPISODES = [synthetic_episode(ROBOT, i, seed=5) for i in range(4)]

@@ -13,12 +13,12 @@ from counterpoint.core.batch import Batch
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import ConfigError, CounterpointError, StreamError, UnknownNameError
-from counterpoint.data.loader import Loader, LoaderConfig
-from counterpoint.data.processor import Processor
-from counterpoint.data.sampler import WindowSampler
-from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
-from counterpoint.data.source import EpisodeSource, MemoryEntry, MemorySource
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode, synthetic_source
+from counterpoint.data.batches.loader import Loader, LoaderConfig
+from counterpoint.data.batches.sampler import WindowSampler
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.episodes.selection import EpisodeReference, Selection, select_episodes
+from counterpoint.data.episodes.source import EpisodeSource, MemoryEntry, MemorySource
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode, synthetic_source
 
 SOURCES = [synthetic_source(12, 7, seed=3), synthetic_source(6, 16, seed=3)]
 PROCESSOR = Processor.fit(SOURCES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.data.permutation import KeyedPermutation, mixed
+from counterpoint.data.batches.permutation import KeyedPermutation, mixed
 
 KNOWN = [7, 3, 4, 9, 2, 6, 0, 8, 1, 5]
 KNOWN_HASH = 7702586659592502839

@@ -17,12 +17,12 @@ from counterpoint.core.errors import CheckpointError, PolicyError, UnknownNameEr
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.seeding import generator
 from counterpoint.core.stream import vector_stream
-from counterpoint.data.acting import acting_track, base_at, denormalise, knots, normalise
-from counterpoint.data.processor import Processor
-from counterpoint.data.selection import Selection
-from counterpoint.data.source import MemorySource
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode, synthetic_source
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.acting import acting_track, base_at, denormalise, knots, normalise
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import Selection
+from counterpoint.data.episodes.source import MemorySource
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode, synthetic_source
 
 ALL = Selection(split="all")
 ROBOT = synthetic_embodiment(7)

@@ -10,12 +10,12 @@ import numpy as np
 
 from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.stream import Stream
-from counterpoint.data.loader import Loader, LoaderConfig
-from counterpoint.data.processor import Processor
-from counterpoint.data.selection import Selection
-from counterpoint.data.source import EpisodeSource, FrameSource, MemorySource
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.batches.loader import Loader, LoaderConfig
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import Selection
+from counterpoint.data.episodes.source import EpisodeSource, FrameSource, MemorySource
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.store.episodes.writer import StoreWriter
 from counterpoint.store.reader import Store
 

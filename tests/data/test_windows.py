@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.seeding import generator
-from counterpoint.data.windows import WindowConfig, draw_decisions, draw_delays
+from counterpoint.data.encoding.windows import WindowConfig, draw_decisions, draw_delays
 
 
 @settings(max_examples=100, deadline=None)

@@ -10,9 +10,9 @@ import pytest
 from counterpoint.core.clock import absolute_ns
 from counterpoint.core.errors import ConfigError, CounterpointError
 from counterpoint.core.policy import ActionChunk, Observation
-from counterpoint.data.selection import Selection
-from counterpoint.data.source import MemorySource
-from counterpoint.data.synthetic import synthetic_source
+from counterpoint.data.episodes.selection import Selection
+from counterpoint.data.episodes.source import MemorySource
+from counterpoint.data.episodes.synthetic import synthetic_source
 from counterpoint.evaluate.baselines import HoldPolicy
 from counterpoint.evaluate.offline import OfflineConfig, evaluate_offline
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from counterpoint.data.processor import Processor
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.synthetic import synthetic_source
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.episodes.source import EpisodeSource
+from counterpoint.data.episodes.synthetic import synthetic_source
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.policy.checkpoint import Checkpoint, model_tensors

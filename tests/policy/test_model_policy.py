@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.core.errors import ConfigError, PolicyError, UnknownNameError
 from counterpoint.core.policy import ActionChunk, Observation, Policy
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.policy.checkpoint import Checkpoint
 from counterpoint.policy.model_policy import ModelPolicy
 

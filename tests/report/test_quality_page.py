@@ -15,7 +15,7 @@ from counterpoint.core.clock import periodic_ns
 from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.errors import CounterpointError
 from counterpoint.core.stream import Stream
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.engine import open_engine
 from counterpoint.report.quality.page import write_quality_report
 from counterpoint.report.quality.plots import draw

@@ -10,7 +10,7 @@ import pytest
 
 from counterpoint.core.errors import CounterpointError
 from counterpoint.core.records import Json, RunRecord
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.report import write_report
 from counterpoint.report.artefacts import load_artefacts
 from counterpoint.report.verdict import beats_baselines, cards, failures, headline

@@ -11,7 +11,7 @@ import pytest
 
 from counterpoint.core.errors import ConfigError, UnknownNameError
 from counterpoint.core.records import Json
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.evaluate.offline import OfflineConfig
 from counterpoint.scaling.runs.run_table import append_rows
 from counterpoint.scaling.study.curve import ONE_SEED, SHARED_SUBSETS, CurveConfig, fit_curve, run_curve, usable_amounts

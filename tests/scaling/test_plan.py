@@ -11,7 +11,7 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.scaling.fitting.estimate import estimate
 from counterpoint.scaling.runs.table import RunTable
 from counterpoint.scaling.study.plan import cost, with_steps

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.engine import EngineName
 from counterpoint.scaling.runs.run_table import read_rows
 from counterpoint.scaling.runs.table import read_runs

@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 from counterpoint.catalog.marks import CHECKED_SCHEMA, MARKS_SCHEMA, save_marks
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError, UnknownNameError
-from counterpoint.data.dataset import WindowDataset, WindowOptions
+from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_video_view
 from counterpoint.store.cloud.objects import ObjectFolder

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.synthetic import synthetic_source
+from counterpoint.data.episodes.source import EpisodeSource
+from counterpoint.data.episodes.synthetic import synthetic_source
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.recipes import tiny
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from counterpoint.data.synthetic import synthetic_source
+from counterpoint.data.episodes.synthetic import synthetic_source
 from counterpoint.train.recipes import tiny
 from counterpoint.train.trainer import train
 

@@ -13,9 +13,9 @@ import pytest
 from counterpoint.catalog.mixing import MixtureRequest, PartRequest, freeze
 from counterpoint.catalog.mixture import Mixture, SplitSettings, save_mixture
 from counterpoint.core.errors import StoreError
-from counterpoint.data.sampler import WindowSampler
-from counterpoint.data.selection import select_episodes
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.batches.sampler import WindowSampler
+from counterpoint.data.episodes.selection import select_episodes
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.store import Store, StoreWriter
 from counterpoint.train.config import DataConfig, TrainConfig
 from counterpoint.train.episodes import open_data

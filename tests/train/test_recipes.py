@@ -8,8 +8,8 @@ import pytest
 from counterpoint.catalog.marks import CHECKED_SCHEMA, MARKS_SCHEMA, save_marks
 from counterpoint.core.config import from_dict, to_dict
 from counterpoint.core.errors import ConfigError, UnknownNameError
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.episodes.source import EpisodeSource
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.model.sizes import num_parameters
 from counterpoint.store import Store, StoreWriter

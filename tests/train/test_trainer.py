@@ -15,7 +15,7 @@ from torch import Tensor
 
 from counterpoint.core.errors import CheckpointError, ConfigError, TrainingError
 from counterpoint.core.records import read_records
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.policy.checkpoint import list_checkpoints, load_checkpoint, load_training_state
 from counterpoint.train.config import DataConfig, TrainConfig
 from counterpoint.train.optimizer import OptimizerConfig

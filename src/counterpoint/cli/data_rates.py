@@ -21,7 +21,7 @@ from counterpoint.core.clock import periodic_ns
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.stream import Stream, vector_stream
-from counterpoint.data.dataset import WindowDataset, WindowOptions
+from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
 from counterpoint.engine import LocalEngine
 from counterpoint.export import export_store
 from counterpoint.ingest import ingest

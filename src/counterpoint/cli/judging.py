@@ -62,7 +62,7 @@ class RolloutArguments(VerbArguments):
 
 def run_evaluate(arguments: EvaluateArguments) -> Reply:
     """Compare a checkpoint's actions with the logged ones, beside three simple baselines."""
-    from counterpoint.data.selection import Selection
+    from counterpoint.data.episodes.selection import Selection
     from counterpoint.evaluate.offline import OfflineConfig, evaluate_offline
     from counterpoint.policy.model_policy import ModelPolicy
     from counterpoint.store import Store

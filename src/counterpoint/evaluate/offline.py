@@ -22,8 +22,8 @@ from counterpoint.core.errors import ConfigError, CounterpointError
 from counterpoint.core.policy import ActionChunk, Observation, Policy
 from counterpoint.core.records import Json
 from counterpoint.core.stream import Stream
-from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.episodes.selection import EpisodeReference, Selection, select_episodes
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.evaluate.baselines import BASELINES, hold_command
 from counterpoint.evaluate.metrics import channel_scale, next_action_mse, reverse_kl, squared_error
 from counterpoint.evaluate.statistics import Interval, bootstrap_mean

@@ -24,7 +24,7 @@ from counterpoint.core.descriptor import DESCRIPTOR_VERSION
 from counterpoint.core.embodiment import Embodiment, embodiment_from_dict, embodiment_to_dict
 from counterpoint.core.errors import CheckpointError, CounterpointError, unknown_name
 from counterpoint.core.records import Json
-from counterpoint.data.processor import Processor
+from counterpoint.data.encoding.processor import Processor
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.policy.folder import (

@@ -12,7 +12,7 @@ from counterpoint.core.batch import Batch
 from counterpoint.core.errors import ConfigError, PolicyError
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.seeding import generator
-from counterpoint.data.processor import Processor
+from counterpoint.data.encoding.processor import Processor
 from counterpoint.model.tensors import to_tensors
 from counterpoint.policy.checkpoint import Checkpoint, load_checkpoint
 

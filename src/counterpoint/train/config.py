@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.data.selection import Selection, Split
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import Selection, Split
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.store import PRESETS
 from counterpoint.train.optimizer import OptimizerConfig

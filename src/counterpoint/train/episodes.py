@@ -13,11 +13,11 @@ from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import stable_hash
-from counterpoint.data.dropped import Usable, usable_episodes
-from counterpoint.data.loader import Loader, LoaderConfig
-from counterpoint.data.processor import Processor
-from counterpoint.data.selection import EpisodeReference, select_episodes
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.batches.loader import Loader, LoaderConfig
+from counterpoint.data.encoding.dropped import Usable, usable_episodes
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.episodes.selection import EpisodeReference, select_episodes
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.distributed import World

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from counterpoint.core.batch import Batch
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.model.sizes import flops_per_batch, num_parameters

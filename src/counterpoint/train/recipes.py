@@ -8,7 +8,7 @@ from pathlib import Path
 
 from counterpoint.core.config import apply_overrides
 from counterpoint.core.errors import unknown_name
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.windows import WindowConfig
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.model.sizes import ladder
 from counterpoint.train.config import DataConfig, TrainConfig

@@ -19,7 +19,7 @@ import torch
 from counterpoint.core.batch import Batch
 from counterpoint.core.config import to_dict
 from counterpoint.core.records import Json
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.policy.checkpoint import checkpoint_path
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.distributed import World, join_world

@@ -18,8 +18,8 @@ from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.seeding import stable_hash
 from counterpoint.core.stream import Stream
-from counterpoint.data.selection import EpisodeReference, select_episodes
-from counterpoint.data.source import EpisodeEntry
+from counterpoint.data.episodes.selection import EpisodeReference, select_episodes
+from counterpoint.data.episodes.source import EpisodeEntry
 from counterpoint.scaling.study.study import Study, Unit
 from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig

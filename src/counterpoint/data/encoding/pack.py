@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from counterpoint.core.batch import ActingTokens, Batch, ImageTokens, TextTokens, VectorTokens
 from counterpoint.core.errors import ConfigError
-from counterpoint.data.tracks import Layout
+from counterpoint.data.encoding.tracks import Layout
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]

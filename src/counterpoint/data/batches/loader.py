@@ -13,10 +13,10 @@ from types import TracebackType
 
 from counterpoint.core.batch import Batch
 from counterpoint.core.errors import CounterpointError
-from counterpoint.data.batches import BatchMaker, LoaderConfig
-from counterpoint.data.processor import Processor
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.worker import Job, read_message, write_message
+from counterpoint.data.batches.batches import BatchMaker, LoaderConfig
+from counterpoint.data.batches.worker import Job, read_message, write_message
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.episodes.source import EpisodeSource
 
 __all__ = ["Loader", "LoaderConfig"]
 
@@ -123,7 +123,7 @@ class Loader:
         """Start a worker and hand it its job."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         worker = subprocess.Popen(
-            [sys.executable, "-c", "from counterpoint.data.worker import main; main()"],
+            [sys.executable, "-c", "from counterpoint.data.batches.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

@@ -13,12 +13,12 @@ from counterpoint.core.embodiment import Channel, Embodiment
 from counterpoint.core.errors import StreamError, unknown_name
 from counterpoint.core.seeding import generator
 from counterpoint.core.stream import Stream
-from counterpoint.data.acting import acting_track, base_at, knots
-from counterpoint.data.episode import ACTION, PROPRIOCEPTION
-from counterpoint.data.relation import OBJECT_PREFIX, position_columns
-from counterpoint.data.statistics import FLOORS, ActingStatistics, ChannelStatistics, RobotStatistics
-from counterpoint.data.tracks import arrivals_of
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.acting import acting_track, base_at, knots
+from counterpoint.data.encoding.episode import ACTION, PROPRIOCEPTION
+from counterpoint.data.encoding.relation import OBJECT_PREFIX, position_columns
+from counterpoint.data.encoding.statistics import FLOORS, ActingStatistics, ChannelStatistics, RobotStatistics
+from counterpoint.data.encoding.tracks import arrivals_of
+from counterpoint.data.encoding.windows import WindowConfig
 
 Sums = NDArray[np.float64]
 

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import seconds_to_ns
 from counterpoint.core.errors import StreamError
-from counterpoint.data.acting import base_at, knots, normalise, start_at
-from counterpoint.data.episode import PROPRIOCEPTION, ImageTrack, PreparedEpisode
-from counterpoint.data.images import camera_bucket, frame_patches, patch_positions
-from counterpoint.data.pack import EncodedWindow, ImagePiece, TextPiece, VectorPiece
-from counterpoint.data.relation import Relation, relation_values
-from counterpoint.data.text import text_features
-from counterpoint.data.tracks import CLIP, Layout, is_changed, is_known
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.acting import base_at, knots, normalise, start_at
+from counterpoint.data.encoding.episode import PROPRIOCEPTION, ImageTrack, PreparedEpisode
+from counterpoint.data.encoding.images import camera_bucket, frame_patches, patch_positions
+from counterpoint.data.encoding.pack import EncodedWindow, ImagePiece, TextPiece, VectorPiece
+from counterpoint.data.encoding.relation import Relation, relation_values
+from counterpoint.data.encoding.text import text_features
+from counterpoint.data.encoding.tracks import CLIP, Layout, is_changed, is_known
+from counterpoint.data.encoding.windows import WindowConfig
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from counterpoint.core.errors import CounterpointError
-from counterpoint.data.batches import BatchMaker, LoaderConfig
-from counterpoint.data.processor import Processor
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.batches.batches import BatchMaker, LoaderConfig
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.episodes.source import EpisodeSource
 
 LENGTH_BYTES = 8
 

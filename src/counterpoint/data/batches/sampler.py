@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from counterpoint.core.errors import ConfigError, unknown_name
 from counterpoint.core.seeding import generator
-from counterpoint.data.selection import EpisodeReference
+from counterpoint.data.episodes.selection import EpisodeReference
 
 
 class WindowSampler:

@@ -13,7 +13,7 @@ import pickle
 import tempfile
 from dataclasses import dataclass
 
-from counterpoint.data.stream_window import StreamWindow
+from counterpoint.data.batches.stream_window import StreamWindow
 
 SLOT_BYTES = 1 << 28
 """Room of a window, address space alone; what does not fit goes through the pipe."""

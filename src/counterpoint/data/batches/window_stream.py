@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from counterpoint.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from counterpoint.data.dataset import WindowDataset
-    from counterpoint.data.stream_window import StreamWindow
+    from counterpoint.data.batches.dataset import WindowDataset
+    from counterpoint.data.batches.stream_window import StreamWindow
 
 
 @dataclass(frozen=True, kw_only=True)

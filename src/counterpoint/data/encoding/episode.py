@@ -13,11 +13,11 @@ from counterpoint.core.clock import seconds_to_ns
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import EmbodimentError, StreamError, unknown_name
 from counterpoint.core.stream import Stream
-from counterpoint.data.acting import ActingTrack, acting_track
-from counterpoint.data.relation import OBJECT_PREFIX, Relation, relations_of
-from counterpoint.data.statistics import ChannelStatistics, RobotStatistics, object_statistics
-from counterpoint.data.tracks import Arrivals, Track, arrivals_of, layout_of
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.acting import ActingTrack, acting_track
+from counterpoint.data.encoding.relation import OBJECT_PREFIX, Relation, relations_of
+from counterpoint.data.encoding.statistics import ChannelStatistics, RobotStatistics, object_statistics
+from counterpoint.data.encoding.tracks import Arrivals, Track, arrivals_of, layout_of
+from counterpoint.data.encoding.windows import WindowConfig
 
 PROPRIOCEPTION, ACTION, INSTRUCTION = "proprioception", "action", "instruction"
 

@@ -25,16 +25,16 @@ from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import CheckpointError, ConfigError, PolicyError, UnknownNameError, unknown_name
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.stream import Stream
-from counterpoint.data.acting import denormalise, normalise
-from counterpoint.data.dropped import Ranges, outside, ranges_of
-from counterpoint.data.encode import encode
-from counterpoint.data.episode import ImageTrack, PreparedEpisode, prepare_episode
-from counterpoint.data.fit import fit_robot
-from counterpoint.data.pack import EncodedWindow, pack
-from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.statistics import RobotStatistics, exact_keys, robot_from_dict, robot_to_dict
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.acting import denormalise, normalise
+from counterpoint.data.encoding.dropped import Ranges, outside, ranges_of
+from counterpoint.data.encoding.encode import encode
+from counterpoint.data.encoding.episode import ImageTrack, PreparedEpisode, prepare_episode
+from counterpoint.data.encoding.fit import fit_robot
+from counterpoint.data.encoding.pack import EncodedWindow, pack
+from counterpoint.data.encoding.statistics import RobotStatistics, exact_keys, robot_from_dict, robot_to_dict
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import EpisodeReference, Selection, select_episodes
+from counterpoint.data.episodes.source import EpisodeSource
 
 PROCESSOR_VERSION = 1
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.seeding import stable_hash
-from counterpoint.data.permutation import KeyedPermutation, mixed
+from counterpoint.data.batches.permutation import KeyedPermutation, mixed
 
 
 class WindowOrder(Protocol):

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import UnknownNameError
-from counterpoint.data.episode import ImageTrack
-from counterpoint.data.source import EpisodeSource, FrameSource
-from counterpoint.data.tracks import arrivals_of
-from counterpoint.data.window_source import VideoView
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.episode import ImageTrack
+from counterpoint.data.encoding.tracks import arrivals_of
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.source import EpisodeSource, FrameSource
+from counterpoint.data.episodes.window_source import VideoView
 from counterpoint.store.files.manifest import EpisodeInfo
 from counterpoint.store.views.gops import CodedStream
 from counterpoint.store.views.video_view import decode_pictures

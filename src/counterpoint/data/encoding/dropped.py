@@ -22,9 +22,9 @@ from counterpoint.catalog.marks import dropped_ranges
 from counterpoint.core.clock import NS_PER_SECOND, seconds_to_ns
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.stream import Stream
-from counterpoint.data.selection import EpisodeReference
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.windows import WindowConfig
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import EpisodeReference
+from counterpoint.data.episodes.source import EpisodeSource
 
 Ranges = NDArray[np.int64]
 """[n, 2], start and end, both included, sorted, not overlapping."""

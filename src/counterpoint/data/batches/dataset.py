@@ -1,6 +1,6 @@
 """Windows of recorded experience by number, and in an order that is a pure function of (seed, position).
 
-    from counterpoint.data.dataset import WindowDataset, WindowOptions
+    from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
     from counterpoint.store import Store
 
     dataset = WindowDataset([Store.open("fleet")], WindowOptions(seconds=2.0, image_rate_hz=5.0))
@@ -28,12 +28,12 @@ from counterpoint.catalog.mixture import Mixture, check_mixture
 from counterpoint.core.clock import NS_PER_SECOND, seconds_to_ns
 from counterpoint.core.errors import ConfigError, StoreError
 from counterpoint.core.stream import Stream
-from counterpoint.data.selection import Selection, select_episodes
-from counterpoint.data.stream_window import ImageSlice, StreamWindow, cut_stream, grid_ns
-from counterpoint.data.window_order import BlockOrder, EpochOrder, MixtureOrder, WindowOrder
-from counterpoint.data.window_source import WindowSource
-from counterpoint.data.window_stream import Shard, WindowStream
-from counterpoint.data.window_table import WindowTable, window_table
+from counterpoint.data.batches.stream_window import ImageSlice, StreamWindow, cut_stream, grid_ns
+from counterpoint.data.batches.window_order import BlockOrder, EpochOrder, MixtureOrder, WindowOrder
+from counterpoint.data.batches.window_stream import Shard, WindowStream
+from counterpoint.data.batches.window_table import WindowTable, window_table
+from counterpoint.data.episodes.selection import Selection, select_episodes
+from counterpoint.data.episodes.window_source import WindowSource
 from counterpoint.store.files.manifest import EpisodeInfo
 from counterpoint.store.views.codec import Pixels
 from counterpoint.store.views.gops import CodedStream

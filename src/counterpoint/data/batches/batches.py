@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 from counterpoint.core.batch import Batch
 from counterpoint.core.errors import ConfigError, StreamError, UnknownNameError
-from counterpoint.data.cameras import camera_tracks
-from counterpoint.data.dropped import pick_stretch, stretches, usable_episodes
-from counterpoint.data.episode import PreparedEpisode
-from counterpoint.data.pack import EncodedWindow, pack
-from counterpoint.data.processor import Processor
-from counterpoint.data.sampler import WindowSampler
-from counterpoint.data.selection import EpisodeReference, Selection, select_episodes
-from counterpoint.data.source import EpisodeSource
-from counterpoint.data.windows import draw_decisions, draw_delays
+from counterpoint.data.batches.sampler import WindowSampler
+from counterpoint.data.encoding.cameras import camera_tracks
+from counterpoint.data.encoding.dropped import pick_stretch, stretches, usable_episodes
+from counterpoint.data.encoding.episode import PreparedEpisode
+from counterpoint.data.encoding.pack import EncodedWindow, pack
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.encoding.windows import draw_decisions, draw_delays
+from counterpoint.data.episodes.selection import EpisodeReference, Selection, select_episodes
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.store.build_video import PRESETS
 
 DRAWS = 100

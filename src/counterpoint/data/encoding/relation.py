@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import Channel, Side, Vector3
-from counterpoint.data.tracks import CLIP, Layout, Track, layout_of
+from counterpoint.data.encoding.tracks import CLIP, Layout, Track, layout_of
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]

@@ -26,11 +26,11 @@ from types import TracebackType
 from typing import BinaryIO
 
 from counterpoint.core.errors import ConfigError, CounterpointError
-from counterpoint.data.dataset import WindowDataset
-from counterpoint.data.stream_window import StreamWindow
-from counterpoint.data.window_stream import Shard, StreamState
-from counterpoint.data.window_wire import Arena, new_arena
-from counterpoint.data.worker import read_message, write_message
+from counterpoint.data.batches.dataset import WindowDataset
+from counterpoint.data.batches.stream_window import StreamWindow
+from counterpoint.data.batches.window_stream import Shard, StreamState
+from counterpoint.data.batches.window_wire import Arena, new_arena
+from counterpoint.data.batches.worker import read_message, write_message
 
 TAKEN = b"\x01"
 
@@ -158,7 +158,7 @@ class WindowLoader(Iterator[StreamWindow]):
         try:
             arena = Arena(descriptor, self._prefetch)
             process = subprocess.Popen(
-                [sys.executable, "-c", "from counterpoint.data.prefetch import main; main()"],
+                [sys.executable, "-c", "from counterpoint.data.batches.prefetch import main; main()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(descriptor,),

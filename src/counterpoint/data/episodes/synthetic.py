@@ -17,7 +17,7 @@ from counterpoint.core.embodiment import Channel, Embodiment, Part, StreamSpec, 
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.seeding import generator
 from counterpoint.core.stream import Stream, text_stream, vector_stream
-from counterpoint.data.source import MemorySource
+from counterpoint.data.episodes.source import MemorySource
 
 SENSING_HZ = 100.0
 OBJECT_HZ = 30.0

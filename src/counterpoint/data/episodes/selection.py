@@ -13,7 +13,7 @@ import pyarrow as pa
 from counterpoint.catalog.mixture import Mixture, read_mixture
 from counterpoint.core.errors import ConfigError, unknown_name
 from counterpoint.core.seeding import stable_hash
-from counterpoint.data.source import EpisodeSource
+from counterpoint.data.episodes.source import EpisodeSource
 
 Split = Literal["train", "test", "all"]
 

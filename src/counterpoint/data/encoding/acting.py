@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from counterpoint.core.embodiment import Channel, Embodiment
 from counterpoint.core.errors import StreamError
 from counterpoint.core.stream import Stream
-from counterpoint.data.statistics import ActingStatistics
-from counterpoint.data.tracks import CLIP, Arrivals, Layout, arrivals_of, layout_of
+from counterpoint.data.encoding.statistics import ActingStatistics
+from counterpoint.data.encoding.tracks import CLIP, Arrivals, Layout, arrivals_of, layout_of
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]

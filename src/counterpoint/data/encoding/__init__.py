@@ -1,0 +1,1 @@
+"""From the streams of an episode to a normalised window, and back from values to commands."""
