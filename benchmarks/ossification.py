@@ -98,7 +98,7 @@ OSSIFYING: dict[str, World] = {"hard": hard, "soft": soft, "smooth": smooth}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TrialResult:
     """What the test said of one world."""
 
     flagged: bool
@@ -122,11 +122,11 @@ def draw(world: World, seed: int, noise: float) -> RunTable:
     )
 
 
-def judge(found: Ossification) -> Outcome:
+def judge(found: Ossification) -> TrialResult:
     """Compare what was found with what was planted."""
     flags = [(each.size, each.verdict in ("ossifying", "regressing")) for each in found.sizes]
     bracket = found.threshold.bracket
-    return Outcome(
+    return TrialResult(
         flagged=any(flag for size, flag in flags if size < THRESHOLD),
         wrong=any(flag for size, flag in flags if size > THRESHOLD),
         claimed=found.threshold.claimed,
@@ -134,7 +134,7 @@ def judge(found: Ossification) -> Outcome:
     )
 
 
-def trial(name: str, noise: float, seed: int) -> Outcome:
+def trial(name: str, noise: float, seed: int) -> TrialResult:
     """Draw one world and test it."""
     return judge(ossification(draw({**HEALTHY, **OSSIFYING}[name], seed, noise)))
 

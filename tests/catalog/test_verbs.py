@@ -80,7 +80,7 @@ def test_map(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert TEXT not in html
     start = html.index("const data = ") + len("const data = ")
     data, _ = json.JSONDecoder().raw_decode(html[start:])
-    assert data["told"]["names"] == [TEXT]
+    assert data["instruction"]["names"] == [TEXT]
     assert sorted(data["id"]) == [f"e{i}" for i in range(6)]
     assert len(data["pictures"]) == 6
     assert asked(capsys, "catalog", store.root, "map", "--out", page, "--limit", 4)["points"] == 4

@@ -13,7 +13,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.messages.decode import MAX_KNOWN, LayoutDecoder
-from counterpoint.ingest.messages.topic import Batch, Topic
+from counterpoint.ingest.messages.topic import MessageBatch, Topic
 
 KIND = "test_msgs/msg/Everything"
 DEFINITION = """uint8 FIRST=1
@@ -116,7 +116,7 @@ def flat(raw: Any, path: str = "") -> tuple[dict[str, list[float]], dict[str, ob
     return numbers, texts
 
 
-def check(batch: Batch, place: int, raw: dict[str, Any]) -> None:
+def check(batch: MessageBatch, place: int, raw: dict[str, Any]) -> None:
     numbers, texts = flat(raw)
     found = {path: values[place].astype(np.float64).tolist() for path, values in batch.numbers.items()}
     found.pop("nothing.structure_needs_at_least_one_member", None)

@@ -14,10 +14,10 @@ from counterpoint.core.errors import CheckpointError, UnknownNameError
 from counterpoint.policy.checkpoint import (
     FORMAT,
     Checkpoint,
-    TrainingState,
+    ResumeState,
     find_checkpoint,
     load_checkpoint,
-    load_training_state,
+    load_resume_state,
     save_checkpoint,
 )
 from counterpoint.policy.folder import manifest
@@ -29,7 +29,7 @@ def rewrite(path: Path, **changes: object) -> None:
 
 @pytest.fixture
 def folder(checkpoint: Checkpoint, tmp_path: Path) -> Path:
-    state = TrainingState(weights=dict(checkpoint.weights), optimizer={"a/count": torch.tensor(3)})
+    state = ResumeState(weights=dict(checkpoint.weights), optimizer={"a/count": torch.tensor(3)})
     save_checkpoint(tmp_path / "saved", checkpoint, state)
     return tmp_path / "saved"
 
@@ -42,7 +42,7 @@ def test_round_trip_is_exact(checkpoint: Checkpoint, folder: Path) -> None:
     assert loaded.training == checkpoint.training
     assert loaded.weights.keys() == checkpoint.weights.keys()
     assert all(torch.equal(loaded.weights[name], weight) for name, weight in checkpoint.weights.items())
-    assert int(load_training_state(folder).optimizer["a/count"]) == 3
+    assert int(load_resume_state(folder).optimizer["a/count"]) == 3
 
 
 def test_folder_needs_no_pickle_and_names_its_format(folder: Path) -> None:

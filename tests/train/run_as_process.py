@@ -12,5 +12,5 @@ from counterpoint.train.trainer import train
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    config = replace(tiny(), out=Path(sys.argv[1]), steps=6, slices=2, device="cpu")
+    config = replace(tiny(), out=Path(sys.argv[1]), steps=6, num_microbatches=2, device="cpu")
     train(config, sources=(synthetic_source(6, 4, 0), synthetic_source(6, 7, 1)), progress=False)

@@ -1,4 +1,4 @@
-"""Two processes train like one, because slices and not processes decide order and noise."""
+"""Two processes train like one, because microbatches and not processes decide order and noise."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from site_soak import free_port
 from torch import nn
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.policy.checkpoint import load_checkpoint, load_training_state
+from counterpoint.policy.checkpoint import load_checkpoint, load_resume_state
 from counterpoint.train.distributed import World
 
 PROGRAM = Path(__file__).with_name("run_as_process.py")
@@ -31,7 +31,7 @@ def run_processes(out: Path, size: int) -> None:
 def test_one_process_equals_two_processes(tmp_path: Path) -> None:
     run_processes(tmp_path / "one", 1)
     run_processes(tmp_path / "two", 2)
-    one, two = load_training_state(tmp_path / "one"), load_training_state(tmp_path / "two")
+    one, two = load_resume_state(tmp_path / "one"), load_resume_state(tmp_path / "two")
     assert one.weights.keys() == two.weights.keys()
     for name, weight in one.weights.items():
         torch.testing.assert_close(two.weights[name], weight, rtol=0, atol=1e-5)
@@ -39,11 +39,11 @@ def test_one_process_equals_two_processes(tmp_path: Path) -> None:
     assert all(torch.allclose(averaged[n], w, atol=1e-5) for n, w in load_checkpoint(tmp_path / "one").weights.items())
 
 
-def test_slices_must_divide_among_processes() -> None:
+def test_microbatches_must_divide_among_processes() -> None:
     world = World(rank=1, size=2, device=torch.device("cpu"))
-    assert list(world.own_slices(4)) == [2, 3]
-    with pytest.raises(ConfigError, match="slices: expected a multiple of the 2 processes, got 3"):
-        world.own_slices(3)
+    assert list(world.own_microbatches(4)) == [2, 3]
+    with pytest.raises(ConfigError, match="num_microbatches: expected a multiple of 2, the number of processes, got 3"):
+        world.own_microbatches(3)
 
 
 def test_a_single_process_needs_no_group() -> None:

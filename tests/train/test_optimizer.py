@@ -37,7 +37,7 @@ def test_stacked_matrices_are_orthogonalized_like_single_ones() -> None:
 
 def test_other_parameters_follow_torch_adamw() -> None:
     ours, theirs = nn.Parameter(random(7, 3)), nn.Parameter(random(7, 3))
-    optimizer = MuonAdamW({}, {"w": ours}, OptimizerConfig(rate=0.01, betas=(0.9, 0.98), weight_decay=0.1))
+    optimizer = MuonAdamW({}, {"w": ours}, OptimizerConfig(learning_rate=0.01, betas=(0.9, 0.98), weight_decay=0.1))
     reference = torch.optim.AdamW([theirs], lr=0.01, betas=(0.9, 0.98), weight_decay=0.1, eps=1e-8)
     for step in range(5):
         ours.grad, theirs.grad = random(7, 3, seed=step + 1), random(7, 3, seed=step + 1)
@@ -47,7 +47,7 @@ def test_other_parameters_follow_torch_adamw() -> None:
 
 
 def test_hidden_parameters_follow_the_published_update() -> None:
-    config = OptimizerConfig(matrix_rate=0.1, momentum=0.9, weight_decay=0.01, orthogonalize_in="float32")
+    config = OptimizerConfig(muon_learning_rate=0.1, momentum=0.9, weight_decay=0.01, orthogonalize_in="float32")
     parameter = nn.Parameter(random(6, 3))
     optimizer = MuonAdamW({"w": parameter}, {}, config)
     expected, momentum = parameter.detach().clone(), torch.zeros(6, 3)
@@ -125,5 +125,5 @@ def test_schedule_parts_must_fit_into_the_run() -> None:
 
 
 def test_optimizer_refuses_a_negative_rate() -> None:
-    with pytest.raises(ConfigError, match=r"^rate: expected a positive number"):
-        OptimizerConfig(rate=-1.0)
+    with pytest.raises(ConfigError, match=r"^learning_rate: expected a positive number"):
+        OptimizerConfig(learning_rate=-1.0)

@@ -26,9 +26,11 @@ def test_recipe_is_whole_documented_and_survives_json(name: str) -> None:
 
 
 def test_overrides_reach_every_level() -> None:
-    config = resolve("tiny", {"steps": "1e2", "optimizer.rate": "1e-4", "data.stores": "a,b", "window.branches": "2"})
+    config = resolve(
+        "tiny", {"steps": "1e2", "optimizer.learning_rate": "1e-4", "data.stores": "a,b", "window.branches": "2"}
+    )
     assert config.steps == 100
-    assert config.optimizer.rate == 1e-4
+    assert config.optimizer.learning_rate == 1e-4
     assert [str(path) for path in config.data.stores] == ["a", "b"]
     assert config.window.branches == 2
 
@@ -39,8 +41,10 @@ def test_unknown_recipe_offers_the_nearest() -> None:
 
 
 def test_unknown_setting_offers_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"^optimizer\.ratee: unknown key; did you mean 'optimizer\.rate'"):
-        resolve("tiny", {"optimizer.ratee": "1"})
+    with pytest.raises(
+        ConfigError, match=r"^optimizer\.learning_ratee: unknown key; did you mean 'optimizer\.learning_rate'"
+    ):
+        resolve("tiny", {"optimizer.learning_ratee": "1"})
 
 
 def test_settings_that_do_not_fit_each_other_are_named() -> None:

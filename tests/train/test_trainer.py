@@ -16,7 +16,7 @@ from torch import Tensor
 from counterpoint.core.errors import CheckpointError, ConfigError, TrainingError
 from counterpoint.core.records import read_records
 from counterpoint.data.episodes.source import EpisodeSource
-from counterpoint.policy.checkpoint import list_checkpoints, load_checkpoint, load_training_state
+from counterpoint.policy.checkpoint import list_checkpoints, load_checkpoint, load_resume_state
 from counterpoint.train.config import DataConfig, TrainConfig
 from counterpoint.train.optimizer import OptimizerConfig
 from counterpoint.train.schedule import rate_factor
@@ -31,7 +31,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 
 def assert_same_state(first: Path, second: Path) -> None:
-    one, two = load_training_state(first), load_training_state(second)
+    one, two = load_resume_state(first), load_resume_state(second)
     assert same(one.weights, two.weights)
     assert same(one.optimizer, two.optimizer)
     assert same(load_checkpoint(first).weights, load_checkpoint(second).weights)
@@ -114,8 +114,10 @@ def test_existing_run_is_not_overwritten(make_config: Make, sources: Sources) ->
 def test_resuming_with_other_settings_names_the_setting(make_config: Make, sources: Sources) -> None:
     config = make_config(steps=2)
     train(config, sources=sources, progress=False)
-    with pytest.raises(ConfigError, match=r"^optimizer\.rate: the run in"):
-        train(replace(config, optimizer=OptimizerConfig(rate=0.1)), sources=sources, progress=False, resume=True)
+    with pytest.raises(ConfigError, match=r"^optimizer\.learning_rate: the run in"):
+        train(
+            replace(config, optimizer=OptimizerConfig(learning_rate=0.1)), sources=sources, progress=False, resume=True
+        )
 
 
 def test_resuming_without_training_state_says_so(make_config: Make, sources: Sources) -> None:
@@ -127,14 +129,16 @@ def test_resuming_without_training_state_says_so(make_config: Make, sources: Sou
 
 
 def test_loss_that_explodes_stops_the_run_and_keeps_the_checkpoint(make_config: Make, sources: Sources) -> None:
-    config = make_config(steps=20, save_every=1, log_every=1, optimizer=OptimizerConfig(rate=1e30, matrix_rate=1e30))
+    config = make_config(
+        steps=20, save_every=1, log_every=1, optimizer=OptimizerConfig(learning_rate=1e30, muon_learning_rate=1e30)
+    )
     with pytest.raises(TrainingError, match=r"step \d+: the .* is (nan|inf).*last checkpoint is kept"):
         train(config, sources=sources, progress=False)
     assert load_checkpoint(config.out).training["step"] == len(read_records(config.out / "metrics.jsonl", "metric"))
 
 
-def test_slices_average_to_the_whole_batch_for_one_robot(make_config: Make, sources: Sources) -> None:
-    config = make_config(steps=3, slices=4, batch_windows=8)
+def test_microbatches_average_to_the_whole_batch_for_one_robot(make_config: Make, sources: Sources) -> None:
+    config = make_config(steps=3, num_microbatches=4, batch_windows=8)
     assert train(config, sources=sources, progress=False).is_finished
 
 
@@ -148,7 +152,7 @@ def test_run_without_stores_says_what_to_give(make_config: Make) -> None:
     [
         ({"steps": None}, "^steps: give either steps or max_seconds"),
         ({"max_seconds": 5.0}, "^steps: give either steps or max_seconds"),
-        ({"slices": 3}, "^slices: 8 windows do not divide into 3"),
+        ({"num_microbatches": 3}, "^num_microbatches: expected a divisor of batch_windows = 8, got 3"),
         ({"ema_decay": 1.0}, "^ema_decay: expected a value in"),
         ({"log_every": 0}, "^log_every: expected at least 1"),
     ],

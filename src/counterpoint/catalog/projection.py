@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 LANDMARKS = 2000
 NEIGHBOURS = 4
 DIMENSIONS = 24
-WEIGHTS = {"task": 1.0, "told": 0.5, "shape": 0.7}
+WEIGHTS = {"task": 1.0, "instruction": 0.5, "shape": 0.7}
 """Weights of the task's name, of the instruction and of the motion's shape, each of unit spread."""
 
 
@@ -65,7 +65,7 @@ def project_store(
         "task": _text_features(
             table.set_column(table.schema.get_field_index("instruction"), "instruction", table["task"])
         ),
-        "told": _text_features(table),
+        "instruction": _text_features(table),
         "shape": _shape_features(ids, prints),
     }
     features = np.concatenate([WEIGHTS[name] * part for name, part in parts.items()], axis=1)

@@ -149,10 +149,12 @@ class CodedTexts:
 
 def coded_texts(table: pa.Table) -> CodedTexts:
     """Return what each episode is about: its task, and what the robot was told; empty for neither."""
-    task, told = (_coded(table[name]) for name in ("task", "instruction"))
-    pairs = pa.array(task[1].astype(np.int64) * max(len(told[0]), 1) + told[1]).dictionary_encode()
-    first, second = np.divmod(pairs.dictionary.to_numpy(), max(len(told[0]), 1))
-    words = _joined(pc.replace_substring(task[0].take(pa.array(first)), "_", " "), told[0].take(pa.array(second)))
+    task, instructions = (_coded(table[name]) for name in ("task", "instruction"))
+    pairs = pa.array(task[1].astype(np.int64) * max(len(instructions[0]), 1) + instructions[1]).dictionary_encode()
+    first, second = np.divmod(pairs.dictionary.to_numpy(), max(len(instructions[0]), 1))
+    words = _joined(
+        pc.replace_substring(task[0].take(pa.array(first)), "_", " "), instructions[0].take(pa.array(second))
+    )
     texts = sorted(set(words.to_pylist()))
     places = pc.index_in(words, value_set=pa.array(texts, pa.string())).to_numpy().astype(np.int64)
     return CodedTexts(texts=texts, codes=places[pairs.indices.to_numpy()])
@@ -188,11 +190,11 @@ def _coded(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int32]]:
     return coded.dictionary, coded.indices.to_numpy()
 
 
-def _joined(task: pa.Array, told: pa.Array) -> pa.Array:
+def _joined(task: pa.Array, instructions: pa.Array) -> pa.Array:
     # Logs that have one sentence an episode give it as both.
-    is_same = pc.equal(pc.utf8_lower(pc.utf8_rtrim(told, " .")), pc.utf8_lower(pc.utf8_rtrim(task, " .")))
-    both = pc.utf8_trim_whitespace(pc.binary_join_element_wise(task, told, " "))
-    return pc.if_else(is_same, told, both)
+    is_same = pc.equal(pc.utf8_lower(pc.utf8_rtrim(instructions, " .")), pc.utf8_lower(pc.utf8_rtrim(task, " .")))
+    both = pc.utf8_trim_whitespace(pc.binary_join_element_wise(task, instructions, " "))
+    return pc.if_else(is_same, instructions, both)
 
 
 def open_index(root: Path | None, texts: Sequence[str], encoder: TextEncoder | None = None) -> TextIndex:

@@ -118,7 +118,7 @@ def run_fit(arguments: FitArguments) -> Reply:
     from tqdm import tqdm
 
     from counterpoint.scaling.fitting.choose import fit_law
-    from counterpoint.scaling.runs.diversity import told
+    from counterpoint.scaling.runs.diversity import describe_diversity
 
     delta = _checked(arguments)
     runs = _read(
@@ -145,7 +145,7 @@ def run_fit(arguments: FitArguments) -> Reply:
     columns = ", ".join(f"{role} {found.table.columns[role]!r}" for role in used if role in found.table.columns)
     lines = [
         f"{arguments.runs}: {columns}",
-        told(found.table),
+        describe_diversity(found.table),
         f"law {found.law.name}, {len(runs)} points, Huber delta {found.delta:.3g}, loss "
         f"{found.solution.objective:.6g}, {found.solution.starts_at_optimum} of {found.solution.starts} starts agree",
         "",
@@ -291,12 +291,12 @@ def _write(record: FitRecord, out: Path, arguments: FitArguments) -> list[str]:
     from counterpoint.scaling.fitting.fit_record import save_fit
     from counterpoint.scaling.report_data import report_data, write_report_data
 
-    told = report_data(record) if arguments.report else None
+    written = report_data(record) if arguments.report else None
     save_fit(record, out)
     lines = [f"written to {out}; next: counterpoint scale forecast {out} --error 0.8x"]
-    if told is None:
+    if written is None:
         return lines
-    write_report_data(told, out)
+    write_report_data(written, out)
     page = write_scaling_report(out, cost_hour=arguments.cost_hour, gpu_hour=arguments.gpu_hour)
     return [f"page: {page}", *lines]
 

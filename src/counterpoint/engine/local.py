@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from tqdm import tqdm
 
 from counterpoint.engine.pool import Pool
-from counterpoint.engine.task import Done, Outcome, Result, Task, attempt, died
+from counterpoint.engine.task import Done, Result, Task, TaskResult, attempt, died
 
 
 class LocalEngine:
@@ -34,7 +34,7 @@ class LocalEngine:
 
 def _serial(function: Callable[[Task], Result], tasks: Collection[Task]) -> Iterator[Done[Task, Result]]:
     for task in tasks:
-        outcome: Outcome[Result] = attempt(function, task)
+        outcome: TaskResult[Result] = attempt(function, task)
         yield outcome.done(task)
 
 

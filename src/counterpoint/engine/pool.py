@@ -19,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Generic
 
-from counterpoint.engine.task import Outcome, Result, Task, attempt, failed
+from counterpoint.engine.task import Result, Task, TaskResult, attempt, failed
 
 _SPAWN = multiprocessing.get_context("spawn")
 PATIENCE_S = 5.0
@@ -74,15 +74,15 @@ class Pool(Generic[Task, Result]):
         with suppress(BrokenPipeError, ConnectionResetError):  # it died while it was idle: `wait` finds out
             worker.pipe.send(task)
 
-    def wait(self) -> list[tuple[Task, Outcome[Result] | str]]:
+    def wait(self) -> list[tuple[Task, TaskResult[Result] | str]]:
         """Wait for the first tasks to end; a text instead of an outcome says how the process died."""
         by_pipe = {worker.pipe: worker for worker in self._workers if worker.held}
         return [self._receive(by_pipe[pipe]) for pipe in wait(list(by_pipe)) if isinstance(pipe, Connection)]
 
-    def _receive(self, worker: _Worker[Task]) -> tuple[Task, Outcome[Result] | str]:
+    def _receive(self, worker: _Worker[Task]) -> tuple[Task, TaskResult[Result] | str]:
         task = worker.held.pop()
         try:
-            outcome: Outcome[Result] = worker.pipe.recv()
+            outcome: TaskResult[Result] = worker.pipe.recv()
             return task, outcome
         except (EOFError, OSError):  # its end of the pipe closed with it
             self._workers.remove(worker)
@@ -109,7 +109,7 @@ def _work(pipe: Connection, function: Callable[[Task], Result]) -> None:
             task: Task = pipe.recv()
         except (EOFError, OSError):
             return
-        outcome: Outcome[Result] = attempt(function, task)
+        outcome: TaskResult[Result] = attempt(function, task)
         try:
             pipe.send(outcome)
         except (BrokenPipeError, ConnectionResetError):

@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.engine.task import Done, Outcome, Result, Task, attempt, died, failed
+from counterpoint.engine.task import Done, Result, Task, TaskResult, attempt, died, failed
 
 CPUS_STARTED = 2
 MOST_BLOCKS = 4096
@@ -107,7 +107,7 @@ def _receive(_: object) -> None:
 
 def _stream(
     function: Callable[[Task], Result], tasks: Sequence[Task], numbers: Sequence[int], workers: int | None
-) -> Iterator[tuple[int, Outcome[Result]]]:
+) -> Iterator[tuple[int, TaskResult[Result]]]:
     """Yield the outcome of each of `numbers` in any order, and nothing for those whose process died."""
     import ray
     import ray.data
@@ -137,7 +137,7 @@ class _Call:
         self._function = function
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        outcome: Outcome[Any] = attempt(self._function, pickle.loads(row["task"]))  # made above
+        outcome: TaskResult[Any] = attempt(self._function, pickle.loads(row["task"]))  # made above
         try:
             data = pickle.dumps(outcome)
         except Exception as error:  # a result that cannot be pickled

@@ -31,7 +31,7 @@ class Done(Generic[Task, Result]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome(Generic[Result]):
+class TaskResult(Generic[Result]):
     """What a process sends back of one task; an error travels as text, because not every error survives pickling."""
 
     result: Result | None = None
@@ -44,25 +44,25 @@ class Outcome(Generic[Result]):
         return Done(task=task, result=self.result, error=self.error, kind=self.kind, reason=self.reason)
 
 
-def attempt(function: Callable[[Task], Result], task: Task) -> Outcome[Result]:
+def attempt(function: Callable[[Task], Result], task: Task) -> TaskResult[Result]:
     """Call the function and keep what it gives or raises; Ctrl-C passes through."""
     try:
-        return Outcome(result=function(task))
+        return TaskResult(result=function(task))
     except Exception as error:
         return failed(error)
 
 
-def failed(error: Exception) -> Outcome[Result]:
+def failed(error: Exception) -> TaskResult[Result]:
     """Return the outcome of a task that raised `error`."""
     kind = type(error).__name__
     reason = error.reason if isinstance(error, IngestError) else ""
-    return Outcome(error=f"{kind}: {error}", kind=kind, reason=reason)
+    return TaskResult(error=f"{kind}: {error}", kind=kind, reason=reason)
 
 
-def died(how: str) -> Outcome[Result]:
+def died(how: str) -> TaskResult[Result]:
     """Return the outcome of a task whose process died twice, the second time with nothing beside it."""
     message = f"WorkerDied: the process that had this task died ({how}), and again when it was tried alone"
-    return Outcome(error=message, kind="WorkerDied", reason=WORKER_DIED)
+    return TaskResult(error=message, kind="WorkerDied", reason=WORKER_DIED)
 
 
 class Engine(Protocol):

@@ -15,7 +15,7 @@ Delay = float | Literal["measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class EpisodeResult:
     """What became of one episode."""
 
     success: bool
@@ -53,7 +53,7 @@ def run_lockstep(
     *,
     seed: int = 0,
     after_tick: Callable[[], None] | None = None,
-) -> list[Outcome]:
+) -> list[EpisodeResult]:
     """Run `policy` in all `worlds` to their ends, one control tick a round; `after_tick` may film them."""
     policy.reset(seed)
     source = DelaySource(delay_ms)
@@ -73,7 +73,7 @@ def run_lockstep(
         if after_tick is not None:
             after_tick()
     return [
-        Outcome(
+        EpisodeResult(
             success=loop.world.success,
             duration_s=(loop.world.time_ns - start) / 1e9,
             delay_s=sum(seen) / max(len(seen), 1),

@@ -21,7 +21,7 @@ from typing import Literal
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.evaluate.closed_loop import ExecutionConfig
-from counterpoint.evaluate.lockstep import Delay, Outcome
+from counterpoint.evaluate.lockstep import Delay, EpisodeResult
 from counterpoint.evaluate.statistics import wilson_interval
 from counterpoint.evaluate.worlds import Group, fitting_pairs, run_group
 
@@ -79,7 +79,7 @@ class RolloutResult:
     """Simulated delay, or the mean of the measured ones; NaN where none was measured."""
     delay_mode: Literal["simulated", "measured"]
     strategy: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[EpisodeResult, ...]
     seeds: tuple[int, ...]
     videos: tuple[Path, ...] = ()
 
@@ -155,11 +155,11 @@ def rollout(
     """
     groups = plan_groups(config)
     deadline = None if config.budget_s is None else time.monotonic() + config.budget_s
-    finished: dict[int, tuple[list[Outcome], list[Path]]] = {}
+    finished: dict[int, tuple[list[EpisodeResult], list[Path]]] = {}
     if on_group is not None:
         on_group(0, len(groups))
 
-    def note(index: int, answer: tuple[list[Outcome], list[Path]]) -> None:
+    def note(index: int, answer: tuple[list[EpisodeResult], list[Path]]) -> None:
         finished[index] = answer
         if on_group is not None:
             on_group(len(finished), len(groups))
@@ -181,11 +181,11 @@ def _run_in_processes(
     groups: list[Group],
     workers: int,
     deadline: float | None,
-    note: Callable[[int, tuple[list[Outcome], list[Path]]], None],
+    note: Callable[[int, tuple[list[EpisodeResult], list[Path]]], None],
 ) -> None:
     """Keep every worker busy with one group until all are done or the deadline has passed."""
     waiting = list(enumerate(groups))[::-1]
-    running: dict[Future[tuple[list[Outcome], list[Path]]], int] = {}
+    running: dict[Future[tuple[list[EpisodeResult], list[Path]]], int] = {}
     while waiting or running:
         while waiting and len(running) < workers:
             index, group = waiting.pop()
@@ -196,7 +196,7 @@ def _run_in_processes(
             waiting.clear()
 
 
-def _merge(groups: list[Group], finished: dict[int, tuple[list[Outcome], list[Path]]]) -> list[RolloutResult]:
+def _merge(groups: list[Group], finished: dict[int, tuple[list[EpisodeResult], list[Path]]]) -> list[RolloutResult]:
     results: dict[tuple[str, str, Delay], RolloutResult] = {}
     for index, group in enumerate(groups):
         outcomes, videos = finished.get(index, ([], []))

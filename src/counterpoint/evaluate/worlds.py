@@ -22,7 +22,7 @@ from counterpoint.core.policy import Policy
 from counterpoint.evaluate.baselines import BASELINES
 from counterpoint.evaluate.closed_loop import ExecutionConfig
 from counterpoint.evaluate.film import Recorder
-from counterpoint.evaluate.lockstep import Delay, Outcome, run_lockstep
+from counterpoint.evaluate.lockstep import Delay, EpisodeResult, run_lockstep
 from counterpoint.policy.model_policy import ModelPolicy
 from counterpoint.robots.library import load_robot
 from counterpoint.sim.expert.expert import Expert
@@ -51,7 +51,7 @@ def fitting_pairs(robots: Sequence[str], tasks: Sequence[str]) -> list[tuple[str
     return [(name, task) for task in tasks for name, robot in loaded if load_task(task).fits(robot)]
 
 
-def run_group(group: Group) -> tuple[list[Outcome], list[Path]]:
+def run_group(group: Group) -> tuple[list[EpisodeResult], list[Path]]:
     """Run a group to the end; return one outcome a seed, and the videos written."""
     robot, task = load_robot(group.robot), load_task(group.task)
     worlds = [World(robot, task, seed=seed) for seed in group.seeds]
@@ -91,7 +91,7 @@ def load_policy(name: str) -> Policy:
     return ModelPolicy(Path(name), threads=1)
 
 
-def _run_expert(world: World, delay_ms: Delay, after_tick: Callable[[], None]) -> Outcome:
+def _run_expert(world: World, delay_ms: Delay, after_tick: Callable[[], None]) -> EpisodeResult:
     """Ask the expert every tick; execute its command `delay_ms` later, standing still before the first."""
     if delay_ms == "measured":
         raise PolicyError("the expert has no inference to measure; give its delay in milliseconds")
@@ -106,7 +106,7 @@ def _run_expert(world: World, delay_ms: Delay, after_tick: Callable[[], None]) -
         world.step(command)
         decisions += 1
         after_tick()
-    return Outcome(
+    return EpisodeResult(
         success=world.success,
         duration_s=(world.time_ns - start_ns) / NS_PER_SECOND,
         delay_s=delay_ms / 1000,

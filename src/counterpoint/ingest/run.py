@@ -25,7 +25,7 @@ from counterpoint.ingest.files.quarantine import Quarantined, QuarantineList
 from counterpoint.ingest.mapping.mapping import RobotMapping
 from counterpoint.ingest.recording.source import Labels, ReadOptions
 from counterpoint.ingest.walk import find_logs
-from counterpoint.ingest.work import Handled, Item, Job, Log, Opened, close, ingest_item, open_log
+from counterpoint.ingest.work import Item, ItemResult, Job, Log, Opened, close, ingest_item, open_log
 from counterpoint.store import Store, StoreWriter
 
 Task = TypeVar("Task")
@@ -114,7 +114,7 @@ class _Run:
             logs += self._logs(source, len(logs))
         items = _Items(self._open(logs))
         for done in self._apply(ingest_item, items, "ingest", "episode"):
-            died = Handled(fate="quarantined", reason=done.reason or "unreadable", message=done.error)
+            died = ItemResult(fate="quarantined", reason=done.reason or "unreadable", message=done.error)
             self._count(done.task, done.result or died)
 
     def _write_down(self) -> None:
@@ -190,7 +190,7 @@ class _Run:
                 raise kind(done.error.removeprefix(f"{done.kind}: "))
             yield done
 
-    def _count(self, task: Item, handled: Handled) -> None:
+    def _count(self, task: Item, handled: ItemResult) -> None:
         self.report.notes.update(handled.notes)
         match handled.fate:
             case "added":

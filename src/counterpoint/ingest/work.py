@@ -71,7 +71,7 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handled:
+class ItemResult:
     """What became of an item."""
 
     fate: Literal["added", "skipped", "quarantined"]
@@ -81,7 +81,7 @@ class Handled:
     message: str = ""
 
 
-class _Desk:
+class _WorkerState:
     """What a process keeps between the tasks of one ingest."""
 
     def __init__(self, job: Job) -> None:
@@ -100,7 +100,7 @@ class _Desk:
         return self._open[path]
 
 
-_desks: dict[str, _Desk] = {}
+_states: dict[str, _WorkerState] = {}
 """At most one: of the ingest that this process works for."""
 
 
@@ -112,7 +112,7 @@ def open_log(job: Job, log: Log) -> Opened:
     """
     try:
         with _explained(str(log.path)):
-            source = _desk(job).source(log.path)
+            source = _state(job).source(log.path)
             return Opened(items=tuple(source.items()), notes=tuple(source.notes), robot=source.mapping.robot)
     except IngestError as error:
         if error.reason == "unknown_format" and not log.is_named and not is_named_as_log(log.path):
@@ -120,40 +120,40 @@ def open_log(job: Job, log: Log) -> Opened:
         return Opened(reason=error.reason, message=str(error))
 
 
-def ingest_item(job: Job, task: Item) -> Handled:
+def ingest_item(job: Job, task: Item) -> ItemResult:
     """Read one item and commit it, unless the store has its content.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    desk = _desk(job)
+    state = _state(job)
     try:
         with _explained(f"{task.path}, {task.item}"):
-            source = desk.source(task.path)
-            holder = desk.ledger.holder(source.content_hash(task.item))
+            source = state.source(task.path)
+            holder = state.ledger.holder(source.content_hash(task.item))
             if holder is not None:
                 return _skipped(source, task.item, holder)
             ingested = _read(source, task.item)
     except IngestError as error:
-        return Handled(fate="quarantined", reason=error.reason, message=str(error))
+        return ItemResult(fate="quarantined", reason=error.reason, message=str(error))
     episode = _with_robot(ingested.episode, task.robot)
-    with desk.ledger.claim(episode.provenance.content_hash, episode.episode_id) as holder:
+    with state.ledger.claim(episode.provenance.content_hash, episode.episode_id) as holder:
         if holder is not None:  # another process was quicker
-            return Handled(fate="skipped")
-        desk.writer.add(episode, videos=ingested.videos)
-    return Handled(fate="added", episode_id=episode.episode_id, notes=episode.provenance.notes)
+            return ItemResult(fate="skipped")
+        state.writer.add(episode, videos=ingested.videos)
+    return ItemResult(fate="added", episode_id=episode.episode_id, notes=episode.provenance.notes)
 
 
-def _desk(job: Job) -> _Desk:
-    if job.run not in _desks:
-        _desks.clear()
-        _desks[job.run] = _Desk(job)
-    return _desks[job.run]
+def _state(job: Job) -> _WorkerState:
+    if job.run not in _states:
+        _states.clear()
+        _states[job.run] = _WorkerState(job)
+    return _states[job.run]
 
 
 def close(job: Job) -> None:
     """Forget what this process has open for an ingest."""
-    _desks.pop(job.run, None)
+    _states.pop(job.run, None)
 
 
 def _read(source: LogSource, item: str) -> Ingested:
@@ -165,12 +165,12 @@ def _read(source: LogSource, item: str) -> Ingested:
         raise IngestError(f"{source.path}, {item}: {error}", reason="bad_value") from error
 
 
-def _skipped(source: LogSource, item: str, holder: Path) -> Handled:
+def _skipped(source: LogSource, item: str, holder: Path) -> ItemResult:
     """Say so where the log has a video by now that the episode, which never changes, came in without."""
     try:
         there = manifest_from_bytes((holder / MANIFEST).read_bytes())
     except (StoreError, OSError):
-        return Handled(fate="skipped")  # damaged: `check` reports it
+        return ItemResult(fate="skipped")  # damaged: `check` reports it
     missing = {note for note in there.provenance.notes if note.startswith("missing_video:")}
     found: list[str] = []
     if missing:
@@ -187,7 +187,7 @@ def _skipped(source: LogSource, item: str, holder: Path) -> Handled:
         logger.warning(
             "%s, %s: in the store without a video that is there now; its folder: %s", source.path, item, holder
         )
-    return Handled(fate="skipped", episode_id=there.episode_id, notes=notes)
+    return ItemResult(fate="skipped", episode_id=there.episode_id, notes=notes)
 
 
 def _with_robot(episode: Episode, name: str) -> Episode:

@@ -73,7 +73,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingState:
+class ResumeState:
     """What resuming needs besides the checkpoint itself."""
 
     weights: dict[str, Tensor]
@@ -81,7 +81,7 @@ class TrainingState:
     optimizer: dict[str, Tensor]
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint, state: TrainingState | None = None) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint, state: ResumeState | None = None) -> None:
     """Write the folder `path`, whole or not at all; with `state`, training can go on from it.
 
     Raises:
@@ -135,14 +135,14 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         raise CheckpointError(f"{folder}: its description cannot be read: {error}") from error
 
 
-def load_training_state(path: Path | str) -> TrainingState:
+def load_resume_state(path: Path | str) -> ResumeState:
     """Load what resuming needs; raises CheckpointError where it is missing or damaged."""
     folder = find_checkpoint(Path(path))
     files = cast(dict[str, Json], _read_head(folder)["files"])
     if not (folder / _STATE).is_dir():
         raise CheckpointError(f"{folder / _STATE}: missing; this checkpoint runs as a policy but cannot be resumed")
     check_manifest(folder, files, (f"{_STATE}/",))
-    return TrainingState(
+    return ResumeState(
         weights=read_tensors(folder / _STATE / "weights.safetensors"),
         optimizer=read_tensors(folder / _STATE / "optimizer.safetensors"),
     )

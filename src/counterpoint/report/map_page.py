@@ -66,7 +66,7 @@ def _columns(points: MapPoints) -> dict[str, object]:
         "x": np.round(points.places[:, 0].astype(float), 4).tolist(),
         "y": np.round(points.places[:, 1].astype(float), 4).tolist(),
         "id": table["episode_id"].to_pylist(),
-        "told": _coded(pc.fill_null(table["instruction"], "").to_pylist()),
+        "instruction": _coded(pc.fill_null(table["instruction"], "").to_pylist()),
         "seconds": np.round(seconds, 2).tolist(),
         "keys": coded,
     }

@@ -66,7 +66,7 @@ def _facts(info: EpisodeInfo) -> list[tuple[str, str]]:
     origin = info.provenance
     success = {True: "yes", False: "no", None: ""}[origin.success]
     facts = [
-        ("robot", info.embodiment), ("task", origin.task), ("told", origin.instruction), ("site", origin.site),
+        ("robot", info.embodiment), ("task", origin.task), ("instruction", origin.instruction), ("site", origin.site),
         ("environment", origin.environment), ("source", origin.source), ("success", success),
         ("duration", f"{info.duration_s:.2f} s"), ("size", f"{info.num_bytes / 1e6:.2f} MB"), ("origin", origin.origin),
     ]  # fmt: skip

@@ -157,7 +157,7 @@ def _blueprint(store: Store, info: EpisodeInfo) -> rrb.Blueprint:
 def _about(info: EpisodeInfo) -> str:
     origin = info.provenance
     facts = {
-        "episode": info.episode_id, "robot": info.embodiment, "task": origin.task, "told": origin.instruction,
+        "episode": info.episode_id, "robot": info.embodiment, "task": origin.task, "instruction": origin.instruction,
         "site": origin.site, "environment": origin.environment, "source": origin.source, "origin": origin.origin,
         "success": {True: "yes", False: "no", None: ""}[origin.success], "duration": f"{info.duration_s:.2f} s",
     }  # fmt: skip

@@ -85,10 +85,10 @@ def save_report_data(record: FitRecord, folder: Path) -> Path:
     return write_report_data(report_data(record), folder)
 
 
-def write_report_data(told: dict[str, Json], folder: Path) -> Path:
+def write_report_data(data: dict[str, Json], folder: Path) -> Path:
     """Write what `report_data` returned into a fit's folder; return its path."""
     path = folder / "report.json"
-    path.write_text(json.dumps(finite_json(told), allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(finite_json(data), allow_nan=False) + "\n", encoding="utf-8")
     return path
 
 

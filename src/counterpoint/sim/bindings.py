@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.robots.robot import Arm, Robot
-from counterpoint.sim.layout import Layout
+from counterpoint.sim.layout import SceneLayout
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -30,7 +30,7 @@ class Touches:
 class Bindings:
     """Index arrays into one model."""
 
-    def __init__(self, model: mujoco.MjModel, robot: Robot, layout: Layout) -> None:
+    def __init__(self, model: mujoco.MjModel, robot: Robot, layout: SceneLayout) -> None:
         """Look everything up once."""
         self.model = model
         names = robot.embodiment.acting_names

@@ -82,7 +82,7 @@ class CollectSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class AttemptResult:
     """What came of one number of a series."""
 
     index: int
@@ -130,13 +130,13 @@ def collect(
     root, began = Path(store_path), time.perf_counter()
     writer, packed = StoreWriter(root), pickle.dumps(series)
 
-    def begin(executor: Executor, place: int) -> Future[Outcome]:
+    def begin(executor: Executor, place: int) -> Future[AttemptResult]:
         index = first + place
         if writer.has(series.episode_id(index)):
-            return _finished(Outcome(index=index, kept=True, ran=False))
+            return _finished(AttemptResult(index=index, kept=True, ran=False))
         return executor.submit(_attempt, packed, str(root), index, keep_failures)
 
-    outcomes: list[Outcome] = []
+    outcomes: list[AttemptResult] = []
     bar = tqdm(total=num_episodes, desc=f"{robot.name} {task.name}", unit="ep", disable=not progress)
     with bar, _worker_pool(workers, root) as executor:
         for outcome in _first_kept(partial(begin, executor), num_episodes, workers * AHEAD):
@@ -149,9 +149,9 @@ def collect(
     return replace(summary, next_index=first + len(outcomes))
 
 
-def _first_kept(begin: Callable[[int], Future[Outcome]], wanted: int, ahead: int) -> Iterator[Outcome]:
+def _first_kept(begin: Callable[[int], Future[AttemptResult]], wanted: int, ahead: int) -> Iterator[AttemptResult]:
     """Yield outcomes until `wanted` are kept: exactly the first so many by index, in the order of finishing."""
-    pending: set[Future[Outcome]] = set()
+    pending: set[Future[AttemptResult]] = set()
     kept = index = 0
     while kept < wanted:
         while len(pending) < min(ahead, wanted - kept):
@@ -170,14 +170,14 @@ def _unpacked(packed: bytes, root: str) -> tuple[Demonstrations, StoreWriter]:
     return series, StoreWriter(root)
 
 
-def _attempt(packed: bytes, root: str, index: int, keep_failures: bool) -> Outcome:
+def _attempt(packed: bytes, root: str, index: int, keep_failures: bool) -> AttemptResult:
     """Run in a worker: one demonstration, added to the store if it is to be kept."""
     series, writer = _unpacked(packed, root)
     demonstration = demonstrate(series, index)
     kept = not demonstration.failure or (keep_failures and demonstration.failure != UNSTABLE)
     if kept:
         writer.add(demonstration.episode)
-    return Outcome(
+    return AttemptResult(
         index=index,
         kept=kept,
         ran=True,
@@ -225,7 +225,7 @@ def _finished(value: T) -> Future[T]:
     return future
 
 
-def _give_up_early(series: Demonstrations, outcomes: list[Outcome]) -> None:
+def _give_up_early(series: Demonstrations, outcomes: list[AttemptResult]) -> None:
     failed = [done.failure for done in outcomes if done.failure]
     if len(failed) >= PATIENCE and 2 * len(failed) > len(outcomes):
         raise CounterpointError(
@@ -234,7 +234,7 @@ def _give_up_early(series: Demonstrations, outcomes: list[Outcome]) -> None:
         )
 
 
-def _summarize(series: Demonstrations, root: Path, outcomes: list[Outcome], wall_s: float) -> CollectSummary:
+def _summarize(series: Demonstrations, root: Path, outcomes: list[AttemptResult], wall_s: float) -> CollectSummary:
     reasons = [done.failure for done in outcomes if done.failure]
     return CollectSummary(
         robot=series.robot.name,

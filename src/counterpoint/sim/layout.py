@@ -1,6 +1,6 @@
 """What one seed draws: where everything stands, how it looks and moves, what the robot is told.
 
-    seed --draw_layout--> Layout --compile_scene--> MjModel
+    seed --draw_layout--> SceneLayout --compile_scene--> MjModel
 
 A layout is plain values; physics comes later.
 """
@@ -61,7 +61,7 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layout:
+class SceneLayout:
     """Everything that a seed decides about a world, except noise."""
 
     objects: tuple[Placed, ...]
@@ -78,7 +78,7 @@ class Layout:
     """[joints], -1..1, shift of every arm joint from home before scaling."""
 
 
-def draw_layout(robot: Robot, task: Task, seed: int) -> Layout:
+def draw_layout(robot: Robot, task: Task, seed: int) -> SceneLayout:
     """Return the layout of `task` for `robot` that `seed` stands for.
 
     Raises:
@@ -94,7 +94,7 @@ def draw_layout(robot: Robot, task: Task, seed: int) -> Layout:
     speed = 0.0
     if task.belt is not None:
         speed = float(random.uniform(*task.belt.speed_m_s)) * float(random.choice([-1.0, 1.0]))
-    return Layout(
+    return SceneLayout(
         objects=tuple(objects),
         belt_speed_m_s=speed,
         instruction=instruction,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.robots.robot import Robot, set_physics
-from counterpoint.sim.layout import Layout, Placed, workspace_box
+from counterpoint.sim.layout import Placed, SceneLayout, workspace_box
 from counterpoint.sim.task import Task
 
 Float = NDArray[np.float64]
@@ -30,7 +30,7 @@ _GEOM = mujoco.mjtGeom
 _SHAPES = {"box": _GEOM.mjGEOM_BOX, "cylinder": _GEOM.mjGEOM_CYLINDER, "sphere": _GEOM.mjGEOM_SPHERE}
 
 
-def compile_scene(robot: Robot, task: Task, layout: Layout) -> mujoco.MjModel:
+def compile_scene(robot: Robot, task: Task, layout: SceneLayout) -> mujoco.MjModel:
     """Return the model of one episode, with the objects where the layout puts them."""
     spec = robot.spec()
     set_physics(spec)
@@ -53,7 +53,7 @@ def _set_look(spec: mujoco.MjSpec) -> None:
     spec.visual.map.znear = 0.004  # of the extent: wrist cameras see what is between the fingers
 
 
-def _add_room(spec: mujoco.MjSpec, robot: Robot, layout: Layout, low: Float, high: Float) -> None:
+def _add_room(spec: mujoco.MjSpec, robot: Robot, layout: SceneLayout, low: Float, high: Float) -> None:
     feet = [body.pos + (body.frame.pos if body.frame else np.zeros(3)) for body in spec.worldbody.bodies]
     site, top = layout.site, robot.table_height_m
     corner, far = low[:2] - TABLE_MARGIN_M, high[:2] + TABLE_MARGIN_M
@@ -94,7 +94,7 @@ def _add_scenery(body: mujoco.MjsBody, pos: list[float], size: list[float], colo
 
 
 def _add_belt(
-    spec: mujoco.MjSpec, layout: Layout, top: float, height: float, low: Float, high: Float, time_limit_s: float
+    spec: mujoco.MjSpec, layout: SceneLayout, top: float, height: float, low: Float, high: Float, time_limit_s: float
 ) -> None:
     travel = abs(layout.belt_speed_m_s) * (time_limit_s + 2.0)
     half_length = (high[1] - low[1]) / 2 + travel
@@ -144,7 +144,7 @@ def _add_object(spec: mujoco.MjSpec, placed: Placed) -> None:
         geom.condim = 4
 
 
-def _add_cameras(spec: mujoco.MjSpec, robot: Robot, layout: Layout, low: Float, high: Float) -> None:
+def _add_cameras(spec: mujoco.MjSpec, robot: Robot, layout: SceneLayout, low: Float, high: Float) -> None:
     center = (low + high) / 2
     middle = np.array([0.65 * center[0], center[1], robot.table_height_m + 0.23])
     span = float(np.hypot(*(high - low)[:2]))

@@ -19,7 +19,7 @@ from counterpoint.core.seeding import generator
 from counterpoint.core.stream import Stream
 from counterpoint.robots.robot import Robot
 from counterpoint.sim.bindings import Bindings
-from counterpoint.sim.layout import Layout
+from counterpoint.sim.layout import SceneLayout
 from counterpoint.sim.log import TICK_NS, TICK_S, Log
 from counterpoint.sim.schedule import STATE_TIMING, TRACKER_TIMING, Schedule, Timing, draw_schedule
 
@@ -112,7 +112,7 @@ def state_sensors(robot: Robot, bindings: Bindings, *, seed: int, duration_s: fl
     return sensors
 
 
-def tracker_sensors(layout: Layout, *, seed: int, duration_s: float) -> list[Sensor]:
+def tracker_sensors(layout: SceneLayout, *, seed: int, duration_s: float) -> list[Sensor]:
     """Return one tracker an object, `object/<slot>`."""
     sensors: list[Sensor] = []
     for slot, placed in enumerate(layout.objects):

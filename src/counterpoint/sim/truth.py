@@ -8,13 +8,13 @@ import numpy as np
 from counterpoint.core.embodiment import Side
 from counterpoint.robots.robot import Robot
 from counterpoint.sim.bindings import Bindings, Touches
-from counterpoint.sim.layout import Layout
+from counterpoint.sim.layout import SceneLayout
 from counterpoint.sim.task import ArmState, ObjectState, WorldState
 
 
 def read_state(
     robot: Robot,
-    layout: Layout,
+    layout: SceneLayout,
     bindings: Bindings,
     data: mujoco.MjData,
     touches: Touches,
@@ -51,7 +51,9 @@ def read_state(
     return WorldState(time_s=time_s, table_height_m=robot.table_height_m, arms=arms, objects=objects)
 
 
-def _object_state(layout: Layout, bindings: Bindings, data: mujoco.MjData, slot: int, clock_s: float) -> ObjectState:
+def _object_state(
+    layout: SceneLayout, bindings: Bindings, data: mujoco.MjData, slot: int, clock_s: float
+) -> ObjectState:
     placed, body = layout.objects[slot], int(bindings.object_bodies[slot])
     velocity = np.zeros(3)
     if placed.spec.movable:

@@ -39,7 +39,7 @@ State = Literal["committed", "already", "open", "refused"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class CommitResult:
     """Where an episode stands after it was asked to be committed."""
 
     state: State
@@ -93,45 +93,45 @@ class Intake:
         data = self._manifest_bytes(site, episode)
         return None if data is None else check_manifest(data)
 
-    def commit(self, site: str, episode: str, episode_id: str) -> Outcome:
+    def commit(self, site: str, episode: str, episode_id: str) -> CommitResult:
         """Commit the episode whose manifest has hash `episode`, if all is there; any number of times.
 
         Raises:
             StoreError: the store's disk refuses.
         """
         if self._is_committed(episode, episode_id) and not self.incoming.folder(site, episode).is_dir():
-            return Outcome(state="already")
+            return CommitResult(state="already")
         refused = self.incoming.folder(site, episode) / REFUSED
         if refused.is_file():
             said = json.loads(refused.read_bytes())
-            return Outcome(state="refused", reason=said["reason"], message=said["message"])
+            return CommitResult(state="refused", reason=said["reason"], message=said["message"])
         try:
             return self._try(site, episode)
         except IngestError as error:
             return self._refuse(site, episode, episode_id, error)
 
-    def _try(self, site: str, episode: str) -> Outcome:
+    def _try(self, site: str, episode: str) -> CommitResult:
         data = self._manifest_bytes(site, episode)
         if data is None:
-            return Outcome(state="open", missing=(Wanted(sha256=episode, bytes=None, name=MANIFEST),))
+            return CommitResult(state="open", missing=(Wanted(sha256=episode, bytes=None, name=MANIFEST),))
         if sha256_hex(data) != episode:
             self.incoming.drop(site, UploadName(episode=episode, sha256=episode))
             missing = Wanted(sha256=episode, bytes=None, name=MANIFEST)
-            return Outcome(state="open", missing=(missing,), spoilt=(episode,))
+            return CommitResult(state="open", missing=(missing,), spoilt=(episode,))
         info = check_manifest(data)
         match place_of(self.root, info):
             case "same":
                 marker = self.incoming.folder(site, episode) / COMMITTING
                 state: State = "committed" if marker.is_file() else "already"  # else the receipt could not be written
                 self._finish(site, episode, info, state)
-                return Outcome(state=state)
+                return CommitResult(state=state)
             case "taken":
                 message = f"episode {info.episode_id!r} is there already with other content; it is not overwritten"
                 raise IngestError(message, reason="conflict")
             case "free":
                 return self._try_files(site, episode, data, info)
 
-    def _try_files(self, site: str, episode: str, data: bytes, info: EpisodeInfo) -> Outcome:
+    def _try_files(self, site: str, episode: str, data: bytes, info: EpisodeInfo) -> CommitResult:
         blobs = self.incoming.complete(site, episode)
         wanted = wanted_files(self.root, info)
         missing = [each for each in wanted if each.sha256 not in blobs]
@@ -142,7 +142,7 @@ class Intake:
                 self.incoming.drop(site, UploadName(episode=episode, sha256=digest))
             missing = [each for each in wanted if each.sha256 in spoilt]
         if missing:
-            return Outcome(state="open", missing=tuple(missing), spoilt=tuple(spoilt), needs_bytes=info.num_bytes)
+            return CommitResult(state="open", missing=tuple(missing), spoilt=tuple(spoilt), needs_bytes=info.num_bytes)
         marker = self.incoming.folder(site, episode) / COMMITTING
         write_durably(marker, b"")
         try:
@@ -152,7 +152,7 @@ class Intake:
             raise
         state: State = "committed" if is_new else "already"
         self._finish(site, episode, info, state)
-        return Outcome(state=state)
+        return CommitResult(state=state)
 
     def _finish(self, site: str, episode: str, info: EpisodeInfo, state: State) -> None:
         self._receipts.append(
@@ -169,7 +169,7 @@ class Intake:
         )
         self.incoming.remove(site, episode)
 
-    def _refuse(self, site: str, episode: str, episode_id: str, error: IngestError) -> Outcome:
+    def _refuse(self, site: str, episode: str, episode_id: str, error: IngestError) -> CommitResult:
         said = {"reason": error.reason, "message": str(error)}
         logger.warning("site %s: refused: %s", site, error)
         self._refusals.append(
@@ -186,7 +186,7 @@ class Intake:
         folder = self.incoming.folder(site, episode)
         folder.mkdir(parents=True, exist_ok=True)
         write_durably(folder / REFUSED, json.dumps(said).encode())
-        return Outcome(state="refused", reason=error.reason, message=str(error))
+        return CommitResult(state="refused", reason=error.reason, message=str(error))
 
     def _manifest_bytes(self, site: str, episode: str) -> bytes | None:
         upload = self.incoming.find(site, UploadName(episode=episode, sha256=episode))

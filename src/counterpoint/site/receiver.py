@@ -27,7 +27,7 @@ from counterpoint.site import tus
 from counterpoint.site.admission import MAX_DESCRIPTION_BYTES, Admission, Limits
 from counterpoint.site.counters import Counters
 from counterpoint.site.incoming import REFUSED, Incoming
-from counterpoint.site.intake import Intake, Outcome
+from counterpoint.site.intake import CommitResult, Intake
 from counterpoint.site.tokens import Tokens
 from counterpoint.site.tus import TusError
 from counterpoint.site.uploads import Uploads
@@ -143,7 +143,7 @@ class Receiver:
             self.counters.add(f"episodes_{outcome.state}_total")
         return JSONResponse(outcome.to_dict(), status_code=STATUS[outcome.state])
 
-    def _admit(self, site: str, episode: str, outcome: Outcome) -> None:
+    def _admit(self, site: str, episode: str, outcome: CommitResult) -> None:
         descriptions = sum(MAX_DESCRIPTION_BYTES for each in outcome.missing if each.bytes is None)
         self.admission.admit(site, episode, outcome.needs_bytes + descriptions)
 

@@ -87,9 +87,10 @@ class TrainConfig:
     """Time budget of the loop in seconds instead of `steps`; such a run depends on the machine's speed."""
     batch_windows: int = 32
     """Windows an optimizer step, over all processes; each holds `window.branches` decisions."""
-    slices: int = 1
-    """Equal slices of a batch whose gradients are averaged; a multiple of the number of processes. It, and
-    not the number of processes, decides the numbers drawn, so 1 and 2 processes train alike."""
+    num_microbatches: int = 1
+    """Equal parts of a batch, one forward and backward pass each; their gradients are averaged. A divisor of
+    `batch_windows` and a multiple of the number of processes. Random draws depend on this number and not on the
+    number of processes, so that one process and two train alike."""
     ema_decay: float = 0.998
     """Decay of the weight average that policies load, in [0, 1)."""
     seed: int = 0
@@ -99,7 +100,7 @@ class TrainConfig:
     threads: int = 0
     """Threads of tensor operations a process; 0 leaves the choice to torch."""
     loader_workers: int = 1
-    """Background processes a slice that encode batches; 0 encodes in the training process."""
+    """Background processes a microbatch that encode batches; 0 encodes in the training process."""
     log_every: int = 20
     """Steps between metric records, at least 1."""
     save_every: int = 500
@@ -111,7 +112,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check ranges and what must agree between parts."""
-        for key in ("batch_windows", "slices", "log_every", "save_every", "keep"):
+        for key in ("batch_windows", "num_microbatches", "log_every", "save_every", "keep"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key}: expected at least 1, got {getattr(self, key)}")
         for key in ("seed", "threads", "loader_workers"):
@@ -128,8 +129,11 @@ class TrainConfig:
             raise ConfigError(f"max_seconds: expected a positive number of seconds, got {self.max_seconds}")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay: expected a value in [0, 1), got {self.ema_decay}")
-        if self.batch_windows % self.slices:
-            raise ConfigError(f"slices: {self.batch_windows} windows do not divide into {self.slices} equal slices")
+        if self.batch_windows % self.num_microbatches:
+            raise ConfigError(
+                f"num_microbatches: expected a divisor of batch_windows = {self.batch_windows}, "
+                f"got {self.num_microbatches}"
+            )
         self._check_window_fits_model()
 
     def _check_window_fits_model(self) -> None:

@@ -1,9 +1,9 @@
 """Data parallel training by torchrun: where a process stands, and sums over all of them.
 
-    torchrun --nproc-per-node 2 -m counterpoint.cli.main train RECIPE --slices 2
+    torchrun --nproc-per-node 2 -m counterpoint.cli.main train RECIPE --num-microbatches 2
 
-Every process keeps the whole model, takes its slices of each batch and averages gradients with the
-others, so all take the same step. The slices, not the processes, decide order and noise.
+Every process keeps the whole model, takes its microbatches of each batch and averages gradients with the
+others, so all take the same step. The microbatches, not the processes, decide order and noise.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ class World:
     device: torch.device
     """Where this process computes."""
 
-    def own_slices(self, slices: int) -> range:
-        """Return which slices of a batch this process takes.
+    def own_microbatches(self, num_microbatches: int) -> range:
+        """Return which microbatches of a batch this process takes.
 
         Raises:
-            ConfigError: the slices do not divide among the processes.
+            ConfigError: the microbatches do not divide among the processes.
         """
-        if slices % self.size:
-            raise ConfigError(f"slices: expected a multiple of the {self.size} processes, got {slices}")
-        share = slices // self.size
+        if num_microbatches % self.size:
+            raise ConfigError(
+                f"num_microbatches: expected a multiple of {self.size}, the number of processes, got {num_microbatches}"
+            )
+        share = num_microbatches // self.size
         return range(self.rank * share, (self.rank + 1) * share)
 
     def sum(self, values: Sequence[float]) -> list[float]:

@@ -99,23 +99,23 @@ def open_data(
 
 @contextmanager
 def open_batches(config: TrainConfig, data: TrainingData, world: World, step: int) -> Iterator[Iterator[Batch]]:
-    """Yield this process's slices of the batches of `step`, `step + 1`, ..., one after the other."""
+    """Yield this process's microbatches of the batches of `step`, `step + 1`, ..., one after the other."""
     with ExitStack() as stack:
         loaders = [
             stack.enter_context(Loader(data.sources, data.processor, _loader_config(config, piece), start_step=step))
-            for piece in world.own_slices(config.slices)
+            for piece in world.own_microbatches(config.num_microbatches)
         ]
         yield (next(loader) for _ in iter(int, 1) for loader in loaders)
 
 
 def _loader_config(config: TrainConfig, piece: int) -> LoaderConfig:
     return LoaderConfig(
-        batch_size=config.batch_windows // config.slices,
+        batch_size=config.batch_windows // config.num_microbatches,
         seed=config.seed,
         selection=config.data.selection(),
         weights=config.data.weights or None,
         workers=config.loader_workers,
         view=config.data.view,
         rank=piece,
-        world=config.slices,
+        world=config.num_microbatches,
     )

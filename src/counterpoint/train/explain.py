@@ -21,7 +21,7 @@ from counterpoint.train.meter import count_tokens
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """Estimates for one optimizer step; all slices together, memory of one process."""
+    """Estimates for one optimizer step; all microbatches together, memory of one process."""
 
     parameters: int
     """Trainable numbers of the model."""
@@ -34,7 +34,7 @@ class RunCost:
     state_bytes: int
     """Weights, gradients, average and optimizer state."""
     activation_bytes: int
-    """Activations kept for the backward pass of one slice, estimated."""
+    """Activations kept for the backward pass of one microbatch, estimated."""
 
 
 def count_parameters(config: HarmonicConfig) -> int:
@@ -44,7 +44,7 @@ def count_parameters(config: HarmonicConfig) -> int:
 
 
 def run_cost(config: TrainConfig, batch: Batch) -> RunCost:
-    """Estimate the cost of a step whose slices look like `batch`."""
+    """Estimate the cost of a step whose microbatches look like `batch`."""
     with torch.device("meta"):
         model = HarmonicModel(config.model)
     groups = {name: sum(p.numel() for p in group) for name, group in model.parameter_groups().items()}
@@ -52,9 +52,9 @@ def run_cost(config: TrainConfig, batch: Batch) -> RunCost:
     tokens = count_tokens(batch, config.model.knots_per_token)
     return RunCost(
         parameters=num_parameters(model),
-        tokens=tokens * config.slices,
-        flops=flops_per_batch(config.model, to_tensors(batch)) * config.slices,
-        experience_s=batch.experience_s * config.slices,
+        tokens=tokens * config.num_microbatches,
+        flops=flops_per_batch(config.model, to_tensors(batch)) * config.num_microbatches,
+        experience_s=batch.experience_s * config.num_microbatches,
         state_bytes=4 * copies,
         activation_bytes=_activation_bytes(config.model, batch),
     )

@@ -24,7 +24,7 @@ class StepReport:
     loss: float
     """Mean over the batch, all processes."""
     by_embodiment: dict[str, float]
-    """Mean a robot, of this process's slices."""
+    """Mean a robot, of this process's microbatches."""
     gradient_norm: float
     """Global norm before clipping."""
     rate_factor: float

@@ -26,9 +26,9 @@ UpdateScale = Literal["spectral", "match_adamw"]
 class OptimizerConfig:
     """Rates and momenta of both halves of the optimizer."""
 
-    matrix_rate: float = 0.02
+    muon_learning_rate: float = 0.02
     """Peak learning rate of Muon (hidden matrices), above 0; the update has spectral norm near 1 times this."""
-    rate: float = 3e-3
+    learning_rate: float = 3e-3
     """Peak learning rate of AdamW (embeddings, gains, biases, heads), above 0."""
     momentum: float = 0.95
     """Momentum of Muon in [0, 1)."""
@@ -49,7 +49,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for key in ("matrix_rate", "rate"):
+        for key in ("muon_learning_rate", "learning_rate"):
             if not (getattr(self, key) > 0 and math.isfinite(getattr(self, key))):
                 raise ConfigError(f"{key}: expected a positive number, got {getattr(self, key)}")
         for key, value in (("momentum", self.momentum), ("betas", self.betas[0]), ("betas", self.betas[1])):
@@ -122,8 +122,8 @@ class MuonAdamW:
     @torch.no_grad()
     def step(self, rate_factor: float) -> None:
         """Update every parameter that has a gradient, at `rate_factor` times the peak rates."""
-        self._step_hidden(rate_factor * self.config.matrix_rate)
-        self._step_other(rate_factor * self.config.rate)
+        self._step_hidden(rate_factor * self.config.muon_learning_rate)
+        self._step_other(rate_factor * self.config.learning_rate)
 
     def _step_hidden(self, rate: float) -> None:
         by_shape: dict[torch.Size, list[str]] = {}

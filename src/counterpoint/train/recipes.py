@@ -83,7 +83,7 @@ def large() -> TrainConfig:
         out=Path("runs/large"),
         steps=200_000,
         batch_windows=1024,
-        slices=8,
+        num_microbatches=8,
         loader_workers=8,
         save_every=2000,
     )
@@ -92,7 +92,7 @@ def large() -> TrainConfig:
 def _large(parameters: float) -> TrainConfig:
     return TrainConfig(
         model=ladder(parameters, HarmonicConfig(training_matmul="auto")),
-        optimizer=OptimizerConfig(matrix_rate=0.01, rate=1e-3),
+        optimizer=OptimizerConfig(muon_learning_rate=0.01, learning_rate=1e-3),
         schedule=ScheduleConfig(warmup_fraction=0.02, decay_fraction=0.2),
         ema_decay=0.9995,
         log_every=50,
@@ -105,7 +105,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
 
 
 def resolve(recipe: str, overrides: Mapping[str, object] | None = None) -> TrainConfig:
-    """Return the configuration of a recipe with dotted overrides, for example `{"optimizer.rate": "1e-3"}`.
+    """Return the configuration of a recipe with dotted overrides, for example `{"optimizer.learning_rate": "1e-3"}`.
 
     Raises:
         UnknownNameError: no such recipe (offers the nearest).

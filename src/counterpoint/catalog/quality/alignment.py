@@ -70,15 +70,15 @@ def state_lag(action: Stream, state: Stream, smooth_s: float, *, is_hand: bool =
 
     Joints of the same name are compared, hands or the others. None where nothing moves or little is shared.
     """
-    told = {c.name: i for i, c in enumerate(action.spec.channels) if (c.part in HANDS) == is_hand}
+    commanded = {c.name: i for i, c in enumerate(action.spec.channels) if (c.part in HANDS) == is_hand}
     seen = {state.spec.channels[i].name: i for i in columns(state, ("joint_position",))}
-    names = [name for name in told if name in seen]
+    names = [name for name in commanded if name in seen]
     if not names or min(len(action), len(state)) < LEAST_SAMPLES:
         return None
     grid = _shared_grid(action, state)
     if len(grid) < LEAST_S * 1e9 / GRID_NS:
         return None
-    commands = _velocities(action, [told[name] for name in names], grid, smooth_s)
+    commands = _velocities(action, [commanded[name] for name in names], grid, smooth_s)
     joints = _velocities(state, [seen[name] for name in names], grid, smooth_s)
     return _best_lag(commands, joints)
 
@@ -138,8 +138,8 @@ def stream_skew(joints: Stream, tool: Stream) -> float | None:
         _stretch_skew(causes[start : start + length], effects[start : start + length])
         for start in starts[np.argsort(-energy)[:STRETCHES]]
     ]
-    told = [skew for skew in skews if skew is not None]
-    return float(np.median(told)) * GRID_NS if told else None
+    known = [skew for skew in skews if skew is not None]
+    return float(np.median(known)) * GRID_NS if known else None
 
 
 def _stretch_skew(causes: Float, effects: Float) -> float | None:

@@ -14,7 +14,7 @@ import h5py
 
 from counterpoint.core.embodiment import Channel
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.hdf5.layout import Layout, Outcome, is_pictures, is_series, width_of
+from counterpoint.ingest.hdf5.layout import EpisodeLabels, Hdf5Layout, is_pictures, is_series, width_of
 from counterpoint.ingest.hdf5.safe import datasets, find, text_of
 from counterpoint.ingest.mapping.guess import guess_channels
 from counterpoint.ingest.recording.feature import LogFeature, Role
@@ -31,7 +31,7 @@ def is_aloha(file: h5py.File) -> bool:
     return "observations" in file and "action" in file
 
 
-def describe(file: h5py.File) -> Layout:
+def describe(file: h5py.File) -> Hdf5Layout:
     """Return the features of an episode; raises IngestError."""
     action = find(file, "action")
     found = datasets(file, "observations")
@@ -43,7 +43,7 @@ def describe(file: h5py.File) -> Layout:
     if not series:
         raise IngestError(f"{file.filename}: no numbers in it", reason="missing_column")
     is_sim = bool(file.attrs.get("sim", False))
-    return Layout(
+    return Hdf5Layout(
         name="aloha",
         features=tuple(_feature(path, found[path]) for path in series),
         pictures=tuple(pictures),
@@ -60,10 +60,10 @@ def names_beside(file: h5py.File) -> list[str]:
     return [name for name in ("base_action",) if name in file]
 
 
-def outcome(file: h5py.File, path: str) -> Outcome:
+def labels_of(file: h5py.File, path: str) -> EpisodeLabels:
     """Return what the episode's attributes say."""
     del path
-    return Outcome(instruction=text_of(file, "language_instruction", "instruction", "task", "language_raw"))
+    return EpisodeLabels(instruction=text_of(file, "language_instruction", "instruction", "task", "language_raw"))
 
 
 def _feature(path: str, dataset: h5py.Dataset) -> LogFeature:

@@ -16,7 +16,7 @@ MAX_WIDTH = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class Hdf5Layout:
     """An episode's features; a log has the layout of its first readable episode."""
 
     name: str
@@ -35,7 +35,7 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class EpisodeLabels:
     """What a file says of one episode beside samples."""
 
     instruction: str = ""

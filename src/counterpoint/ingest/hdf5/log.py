@@ -14,7 +14,7 @@ from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.files.paths import inside
 from counterpoint.ingest.hdf5 import aloha, hdf5_files, robomimic
-from counterpoint.ingest.hdf5.layout import Layout
+from counterpoint.ingest.hdf5.layout import Hdf5Layout
 from counterpoint.ingest.hdf5.probe import probe
 from counterpoint.ingest.hdf5.safe import find, opened, read_array
 from counterpoint.ingest.recording.feature import LogRobot, map_features, slug
@@ -33,7 +33,7 @@ class Hdf5Log(RecordedLog):
         root = path if path.is_dir() else path.parent
         files = hdf5_files(path) if path.is_dir() else [path]
         self._places: dict[str, tuple[Path, str]] = {}
-        layout: Layout | None = None
+        layout: Hdf5Layout | None = None
         first_error: IngestError | None = None
         for file in files:
             short = file.name if path.is_dir() else ""
@@ -101,7 +101,7 @@ class Hdf5Log(RecordedLog):
                 files = _unpadded(pictures)
                 videos[name] = picture_video(name, files, capture, self.rate_hz, f"{where}: {feature}")
         module = aloha if self._layout.name == "aloha" else robomimic
-        said = module.outcome(file, demo)
+        said = module.labels_of(file, demo)
         return Recording(
             series={
                 name: Series(values=each, capture_ns=capture, time_source="nominal") for name, each in values.items()
@@ -114,7 +114,7 @@ class Hdf5Log(RecordedLog):
         )
 
 
-def _survey(path: Path, known: Layout | None) -> tuple[list[str], Layout | None]:
+def _survey(path: Path, known: Hdf5Layout | None) -> tuple[list[str], Hdf5Layout | None]:
     """Return the episodes in a file ('' for the file itself) and, where none is known yet, their layout."""
     if known is not None and known.name == "aloha":
         return [""], None  # a folder may hold thousands: each is opened when it is read

@@ -13,7 +13,7 @@ import h5py
 
 from counterpoint.core.embodiment import Channel
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.hdf5.layout import Layout, Outcome, is_pictures, is_series, width_of
+from counterpoint.ingest.hdf5.layout import EpisodeLabels, Hdf5Layout, is_pictures, is_series, width_of
 from counterpoint.ingest.hdf5.safe import check_storage, datasets, find, names, read_array, text_of
 from counterpoint.ingest.mapping.guess import unknown_channels
 from counterpoint.ingest.recording.feature import LogFeature, Role, slug
@@ -39,7 +39,7 @@ def demonstrations(file: h5py.File) -> list[str]:
     return [f"data/{name}" for name in names(data)] if isinstance(data, h5py.Group) else []
 
 
-def describe(file: h5py.File, demo: str) -> Layout:
+def describe(file: h5py.File, demo: str) -> Hdf5Layout:
     """Return the features of a demonstration; raises IngestError."""
     group = find(file, demo)
     if not isinstance(group, h5py.Group):
@@ -57,7 +57,7 @@ def describe(file: h5py.File, demo: str) -> Layout:
     settings = settings if isinstance(settings, dict) else {}
     rate = settings.get("control_freq")
     robots = settings.get("robots")
-    return Layout(
+    return Hdf5Layout(
         name="robomimic",
         features=tuple(_feature(path, width_of(path, found[path]), roles.get(path, "other")) for path in series),
         pictures=tuple(pictures),
@@ -73,7 +73,7 @@ def describe(file: h5py.File, demo: str) -> Layout:
     )
 
 
-def outcome(file: h5py.File, demo: str) -> Outcome:
+def labels_of(file: h5py.File, demo: str) -> EpisodeLabels:
     """Return task, success and splits of a demonstration.
 
     A reward says whether the task was achieved only where the file says that rewards are not shaped.
@@ -89,7 +89,7 @@ def outcome(file: h5py.File, demo: str) -> Outcome:
     group = find(file, demo)
     own = text_of(group, "language_instruction", "instruction", "lang") if isinstance(group, h5py.Group) else ""
     task = own or str(environment.get("lang") or environment.get("env_name") or "")
-    return Outcome(instruction=task, success=success, notes=tuple(_splits(file, demo.rsplit("/", 1)[-1])))
+    return EpisodeLabels(instruction=task, success=success, notes=tuple(_splits(file, demo.rsplit("/", 1)[-1])))
 
 
 def _is_demo(data: h5py.Group, name: str) -> bool:

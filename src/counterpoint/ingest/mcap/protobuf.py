@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.messages.flat import MAX_DEPTH, Flat, to_batches
-from counterpoint.ingest.messages.topic import Batch, Payload, Topic
+from counterpoint.ingest.messages.topic import MessageBatch, Payload, Topic
 
 MAX_SCHEMA_BYTES = 16 * 2**20
 
@@ -39,7 +39,7 @@ class ProtobufDecoder:
                 f"{self._where}: its descriptors define no {topic.type!r} ({error})"[:500], reason="bad_schema"
             ) from error
 
-    def decode(self, payloads: Sequence[Payload]) -> list[Batch]:
+    def decode(self, payloads: Sequence[Payload]) -> list[MessageBatch]:
         """Decode all payloads; raises IngestError `bad_message`, `absurd_size`."""
         return to_batches([self._flat(payload) for payload in payloads])
 

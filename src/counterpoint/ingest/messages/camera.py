@@ -15,7 +15,7 @@ from counterpoint.ingest.messages.kinds import Kind
 from counterpoint.ingest.messages.pick import stamp_of
 from counterpoint.ingest.messages.pictures import CodedPicture, image_bytes, is_deep, is_known_pixels, read_head, to_rgb
 from counterpoint.ingest.messages.pixels import PixelEncoder
-from counterpoint.ingest.messages.topic import Batch, Block
+from counterpoint.ingest.messages.topic import Block, MessageBatch
 from counterpoint.store import EncodedVideo
 from counterpoint.store.episodes.video import pack_pictures
 
@@ -37,7 +37,7 @@ class Camera:
     times: list[tuple[int, int, int, int]] = field(default_factory=list)
     """(log, number, publish, stamp) of each picture; stamp -1 where there is none."""
 
-    def add(self, batch: Batch, block: Block, first: int) -> None:
+    def add(self, batch: MessageBatch, block: Block, first: int) -> None:
         """Add the pictures of a batch; raises IngestError as `pictures` does."""
         if self.left_out:
             return
@@ -51,7 +51,7 @@ class Camera:
             stamp = -1 if stamps is None else int(stamps[place])
             self.times.append((int(block.log_ns[row]), first + row, int(block.publish_ns[row]), stamp))
 
-    def _add(self, batch: Batch, place: int) -> bool:
+    def _add(self, batch: MessageBatch, place: int) -> bool:
         """Keep one picture; False where the topic holds no pictures (depth, foreign codecs)."""
         where = f"{self.where}: {self.topic}"
         if self.kind == "raw_image":

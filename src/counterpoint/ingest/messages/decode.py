@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.ingest.messages.layout import Layout, Place, Walk
+from counterpoint.ingest.messages.layout import MessageLayout, Place, Walk
 from counterpoint.ingest.messages.schema import parse_schema
-from counterpoint.ingest.messages.topic import Batch, Payload, Topic
+from counterpoint.ingest.messages.topic import MessageBatch, Payload, Topic
 
 LARGE = 65_536
 """Messages beyond this, pictures most of all, are walked one by one: a copy would cost more than the walk."""
@@ -25,12 +25,12 @@ class LayoutDecoder:
         self._root, self._types = parse_schema(topic, where)
         self._ros1 = topic.encoding == "ros1"
         self._where = f"{where}: {topic.name}"
-        self._known: dict[int, list[Layout]] = {}
+        self._known: dict[int, list[MessageLayout]] = {}
 
-    def decode(self, payloads: Sequence[Payload]) -> list[Batch]:
+    def decode(self, payloads: Sequence[Payload]) -> list[MessageBatch]:
         """Decode all payloads; raises IngestError as `Walk`."""
         sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
-        batches: list[Batch] = []
+        batches: list[MessageBatch] = []
         for size in np.unique(sizes).tolist():
             rows = np.flatnonzero(sizes == size)
             if size > LARGE or size == 0:
@@ -39,10 +39,10 @@ class LayoutDecoder:
                 batches += self._alike(rows, payloads, size)
         return batches
 
-    def _alike(self, rows: NDArray[np.int64], payloads: Sequence[Payload], size: int) -> list[Batch]:
+    def _alike(self, rows: NDArray[np.int64], payloads: Sequence[Payload], size: int) -> list[MessageBatch]:
         matrix = np.frombuffer(b"".join([payloads[row] for row in rows.tolist()]), np.uint8).reshape(-1, size)
         known = self._known.setdefault(size, [])
-        batches: list[Batch] = []
+        batches: list[MessageBatch] = []
         tried = 0
         while len(rows):
             if tried < len(known):
@@ -61,12 +61,12 @@ class LayoutDecoder:
                 rows, matrix = rows[~same], matrix[~same]
         return batches
 
-    def _walk(self, payload: Payload) -> Layout:
+    def _walk(self, payload: Payload) -> MessageLayout:
         return Walk(self._types, payload, ros1=self._ros1, where=self._where).layout(self._root)
 
-    def _one(self, row: int, payload: Payload) -> Batch:
+    def _one(self, row: int, payload: Payload) -> MessageBatch:
         layout = self._walk(payload)
-        return Batch(
+        return MessageBatch(
             rows=np.asarray([row]),
             numbers={each.path: _numbers(each, payload) for each in layout.numbers},
             texts=layout.texts,
@@ -80,7 +80,7 @@ def _numbers(place: Place, payload: Payload) -> NDArray[np.generic]:
     return np.frombuffer(payload, place.dtype, place.count, place.offset)[None]
 
 
-def _batch(layout: Layout, rows: NDArray[np.int64], matrix: NDArray[np.uint8]) -> Batch:
+def _batch(layout: MessageLayout, rows: NDArray[np.int64], matrix: NDArray[np.uint8]) -> MessageBatch:
     numbers: dict[str, NDArray[np.generic]] = {}
     for each in layout.numbers:
         if not each.count:
@@ -88,4 +88,4 @@ def _batch(layout: Layout, rows: NDArray[np.int64], matrix: NDArray[np.uint8]) -
             continue
         numbers[each.path] = np.ascontiguousarray(matrix[:, each.offset : each.end]).view(each.dtype)
     blobs = {each.path: [row[each.offset : each.end].data for row in matrix] for each in layout.blobs}
-    return Batch(rows=rows, numbers=numbers, texts=layout.texts, blobs=blobs)
+    return MessageBatch(rows=rows, numbers=numbers, texts=layout.texts, blobs=blobs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.messages.topic import Batch, Payload, Topic
+from counterpoint.ingest.messages.topic import MessageBatch, Payload, Topic
 
 MAX_FIELDS = 20_000
 MAX_DEPTH = 24
@@ -54,7 +54,7 @@ class Flat:
                     self.add(f"{path}[{index}]", each, depth + 1)
 
 
-def to_batches(messages: Sequence[Flat]) -> list[Batch]:
+def to_batches(messages: Sequence[Flat]) -> list[MessageBatch]:
     """Put messages with equal fields, lengths and texts together, in the order of their first message."""
     groups: dict[object, list[int]] = {}
     for row, each in enumerate(messages):
@@ -64,7 +64,7 @@ def to_batches(messages: Sequence[Flat]) -> list[Batch]:
     for rows in groups.values():
         first = messages[rows[0]]
         batches.append(
-            Batch(
+            MessageBatch(
                 rows=np.asarray(rows),
                 numbers={
                     path: np.asarray([messages[row].numbers[path] for row in rows], np.float64).reshape(len(rows), -1)
@@ -84,7 +84,7 @@ class JsonDecoder:
         """Remember where the messages are."""
         self._where = f"{where}: {topic.name}"
 
-    def decode(self, payloads: Sequence[Payload]) -> list[Batch]:
+    def decode(self, payloads: Sequence[Payload]) -> list[MessageBatch]:
         """Decode all payloads; raises IngestError `bad_message`, `absurd_size`."""
         return to_batches([self._flat(payload) for payload in payloads])
 

@@ -47,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layout:
+class MessageLayout:
     """What is where in messages of one size whose lengths and strings are equal."""
 
     size: int
@@ -97,7 +97,7 @@ class Walk:
         self._texts: dict[str, str | tuple[str, ...]] = {}
         self._deciding: list[tuple[int, int]] = [] if ros1 else [(0, 4)]
 
-    def layout(self, root: str) -> Layout:
+    def layout(self, root: str) -> MessageLayout:
         """Walk a message of type `root`.
 
         Raises:
@@ -109,7 +109,7 @@ class Walk:
         if size - self._position > 7:
             raise self._bad(f"{size - self._position} bytes are left over behind a {root}")
         deciding = np.concatenate([np.arange(*each) for each in self._deciding] or [np.empty(0, np.int64)])
-        return Layout(
+        return MessageLayout(
             size=size,
             numbers=tuple(self._numbers),
             blobs=tuple(self._blobs),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.messages.kinds import Kind
-from counterpoint.ingest.messages.topic import Batch, Topic
+from counterpoint.ingest.messages.topic import MessageBatch, Topic
 from counterpoint.ingest.recording.recording import widened
 
 MAX_WIDTH = 1024
@@ -43,7 +43,7 @@ class Picked:
     """[samples], how long after its stamp a point of a trajectory is due."""
 
 
-def pick(topic: Topic, kind: Kind, batch: Batch, where: str) -> Iterator[Picked]:
+def pick(topic: Topic, kind: Kind, batch: MessageBatch, where: str) -> Iterator[Picked]:
     """Give the samples of each feature of `batch`.
 
     Raises:
@@ -75,7 +75,7 @@ def by_sender(picked: Picked, first: tuple[str, ...]) -> Picked:
     return replace(picked, feature=f"{topic}/{min(picked.names)}.{part}")
 
 
-def stamp_of(batch: Batch, prefix: str = "") -> NDArray[np.int64] | None:
+def stamp_of(batch: MessageBatch, prefix: str = "") -> NDArray[np.int64] | None:
     """Return the sender's stamps, int64 [messages] in ns, or None where the messages have none."""
     for field in (f"{prefix}.header.stamp",) if prefix else _STAMP_FIELDS:
         for seconds, nanoseconds in _STAMPS:
@@ -88,13 +88,13 @@ def stamp_of(batch: Batch, prefix: str = "") -> NDArray[np.int64] | None:
     return None
 
 
-def _picked(feature: str, batch: Batch, path: str, names: tuple[str, ...]) -> Picked:
+def _picked(feature: str, batch: MessageBatch, path: str, names: tuple[str, ...]) -> Picked:
     values = batch.numbers.get(path)
     wide = np.empty((len(batch.rows), 0)) if values is None else widened(values)
     return Picked(feature=feature, names=names, values=wide, rows=batch.rows, stamp_ns=stamp_of(batch))
 
 
-def _joints(topic: Topic, batch: Batch, where: str) -> Iterator[Picked]:
+def _joints(topic: Topic, batch: MessageBatch, where: str) -> Iterator[Picked]:
     names = batch.texts.get("name", ())
     for part in ("position", "velocity", "effort"):
         picked = _picked(f"{topic.name}.{part}", batch, part, names if isinstance(names, tuple) else (names,))
@@ -107,7 +107,7 @@ def _joints(topic: Topic, batch: Batch, where: str) -> Iterator[Picked]:
         yield picked
 
 
-def _trajectory(topic: Topic, batch: Batch, where: str) -> Iterator[Picked]:
+def _trajectory(topic: Topic, batch: MessageBatch, where: str) -> Iterator[Picked]:
     names = batch.texts.get("joint_names", ())
     points = sorted(int(found[1]) for path in batch.numbers if (found := _POINT.fullmatch(path)))
     if len(points) > MAX_POINTS:
@@ -133,7 +133,7 @@ def _trajectory(topic: Topic, batch: Batch, where: str) -> Iterator[Picked]:
         )
 
 
-def _frames(topic: Topic, batch: Batch, where: str) -> Iterator[Picked]:
+def _frames(topic: Topic, batch: MessageBatch, where: str) -> Iterator[Picked]:
     count = sum(path.endswith(".child_frame_id") for path in batch.texts)
     if count > MAX_FRAMES:
         raise IngestError(f"{where}: {topic.name}: {count} transforms in one message", reason="absurd_size")
@@ -147,7 +147,7 @@ def _frames(topic: Topic, batch: Batch, where: str) -> Iterator[Picked]:
             yield Picked(feature=f"{topic.name}.{child}", names=_POSE, values=values, rows=batch.rows, stamp_ns=stamp)
 
 
-def _plain(topic: Topic, batch: Batch) -> Iterator[Picked]:
+def _plain(topic: Topic, batch: MessageBatch) -> Iterator[Picked]:
     columns = {path: values for path, values in batch.numbers.items() if not _NOT_VALUES.search(path)}
     names: list[str] = []
     for path, values in columns.items():

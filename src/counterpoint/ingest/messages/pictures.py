@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.messages.topic import Batch, Payload
+from counterpoint.ingest.messages.topic import MessageBatch, Payload
 
 PictureCodec = Literal["mjpeg", "png"]
 MAX_SIDE = 16_384
@@ -53,7 +53,7 @@ class CodedPicture:
     width: int
 
 
-def image_bytes(batch: Batch, row: int, where: str) -> Payload:
+def image_bytes(batch: MessageBatch, row: int, where: str) -> Payload:
     """Return the field `data` of one message; JSON has it as base64.
 
     Raises:
@@ -72,7 +72,7 @@ def is_known_pixels(encoding: str) -> bool:
     return encoding.lower() in _CHANNELS or encoding.lower() in _PACKED
 
 
-def to_rgb(batch: Batch, row: int, where: str) -> NDArray[np.uint8]:
+def to_rgb(batch: MessageBatch, row: int, where: str) -> NDArray[np.uint8]:
     """Return one uncompressed image as uint8 [height, width, 3].
 
     Raises:
@@ -121,7 +121,7 @@ def is_deep(data: Payload) -> bool:
     return bytes(data[:4]) == b"\x89PNG" and len(data) > 24 and data[24] > 8
 
 
-def _number(batch: Batch, name: str, row: int) -> int:
+def _number(batch: MessageBatch, name: str, row: int) -> int:
     if name not in batch.numbers or batch.numbers[name].shape[1] != 1:
         return 0
     value = float(batch.numbers[name][row, 0])

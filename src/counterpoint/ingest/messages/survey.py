@@ -10,7 +10,7 @@ from counterpoint.ingest.messages.decode import LayoutDecoder
 from counterpoint.ingest.messages.flat import JsonDecoder
 from counterpoint.ingest.messages.kinds import Kind, is_command, is_state, kind_of
 from counterpoint.ingest.messages.pick import Picked, by_sender, pick
-from counterpoint.ingest.messages.topic import Batch, Block, Container, Decoder, Topic
+from counterpoint.ingest.messages.topic import Block, Container, Decoder, MessageBatch, Topic
 from counterpoint.ingest.recording.feature import LogFeature, Role, stream_name
 
 DECODERS: dict[str, Callable[[Topic, str], Decoder]] = {
@@ -154,7 +154,7 @@ def _list_features(container: Container, found: Survey, block: Block) -> None:
             del found.readings[block.topic]
 
 
-def _counts_later(reading: Reading, batches: Sequence[Batch]) -> bool:
+def _counts_later(reading: Reading, batches: Sequence[MessageBatch]) -> bool:
     return reading.kind in ("joints", "array", "trajectory", "point") and bool(batches)
 
 

@@ -1,6 +1,6 @@
 """What a robot log of messages is made of, whatever its container: topics, and blocks of their messages.
 
-container (MCAP, bag, db3) --Block--> decoder (layout, JSON, Protobuf) --Batch--> features, pictures, texts
+container (MCAP, bag, db3) --Block--> decoder (layout, JSON, Protobuf) --MessageBatch--> features, pictures, texts
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
+class MessageBatch:
     """Decoded messages that are laid out alike: equal fields, lengths and texts."""
 
     rows: NDArray[np.int64]
@@ -64,7 +64,7 @@ class Batch:
 class Decoder(Protocol):
     """Turns payloads of one topic into batches."""
 
-    def decode(self, payloads: Sequence[Payload]) -> list[Batch]:
+    def decode(self, payloads: Sequence[Payload]) -> list[MessageBatch]:
         """Decode all payloads; raises IngestError `bad_message`."""
         ...
 

@@ -68,10 +68,10 @@ def load_rows(into: Path) -> tuple[list[Row], dict[str, str]]:
         table = pq.read_table(into)
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"--into {into}: is there and no Parquet table ({error}); name another file") from error
-    told = (table.schema.metadata or {}).get(FORMAT.encode())
-    if told is None:
+    metadata = (table.schema.metadata or {}).get(FORMAT.encode())
+    if metadata is None:
         raise ConfigError(f"--into {into}: is there and not a table that 'scale ingest' wrote; name another file")
-    return table.to_pylist(), dict(json.loads(told)["columns"])
+    return table.to_pylist(), dict(json.loads(metadata)["columns"])
 
 
 def save_rows(rows: Sequence[Row], columns: Mapping[str, str], into: Path) -> list[str]:
@@ -91,8 +91,8 @@ def save_rows(rows: Sequence[Row], columns: Mapping[str, str], into: Path) -> li
         elif kinds == {int} and max(abs(int(cell)) for cell in cells if cell is not None) >= 2**63:
             cells = [None if cell is None else float(cell) for cell in cells]
         arrays[name] = pa.array(cells)
-    told = json.dumps({"format": FORMAT, "version": VERSION, "columns": dict(columns)})
-    table = pa.table(arrays).replace_schema_metadata({FORMAT: told})
+    metadata = json.dumps({"format": FORMAT, "version": VERSION, "columns": dict(columns)})
+    table = pa.table(arrays).replace_schema_metadata({FORMAT: metadata})
     into.parent.mkdir(parents=True, exist_ok=True)
     part = into.with_name(f"{into.name}.part")
     pq.write_table(table, part, compression="zstd")

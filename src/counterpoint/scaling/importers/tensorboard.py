@@ -92,8 +92,8 @@ def _take(value: object, step: int, into: _Folder) -> None:
     plugin = value.metadata.plugin_data
     if plugin.plugin_name == hparams.PLUGIN_NAME:
         if value.tag == hparams.SESSION_START_INFO_TAG:
-            told = hparams.parse_session_start_info_plugin_data(plugin.content).hparams
-            for name, each in told.items():
+            info = hparams.parse_session_start_info_plugin_data(plugin.content).hparams
+            for name, each in info.items():
                 kind = each.WhichOneof("kind")
                 if kind in ("number_value", "string_value", "bool_value"):
                     into.settings[str(name)] = getattr(each, kind)

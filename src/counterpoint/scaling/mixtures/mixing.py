@@ -40,7 +40,7 @@ from counterpoint.scaling.runs.rows import nearest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Told:
+class _FitSummary:
     """What one fit says."""
 
     weights: Float
@@ -153,7 +153,7 @@ def _other_hours(own: Mixtures, target: float | None) -> str:
     )
 
 
-def _intervals(mixtures: Mixtures, told: _Told, again: list[_Told], wanted: int) -> Found:
+def _intervals(mixtures: Mixtures, fitted: _FitSummary, again: list[_FitSummary], wanted: int) -> Found:
     """Return what a fit says with what fits to redrawn mixtures say about it."""
     count = len(np.unique(mixtures.names))
 
@@ -171,14 +171,14 @@ def _intervals(mixtures: Mixtures, told: _Told, again: list[_Told], wanted: int)
     sources, tasks = list(enumerate(mixtures.sources)), list(enumerate(mixtures.tasks))
     return Found(
         weights={
-            name: share(float(told.weights[j]), [float(each.weights[j]) for each in again]) for j, name in sources
+            name: share(float(fitted.weights[j]), [float(each.weights[j]) for each in again]) for j, name in sources
         },
         errors={
-            name: power(float(told.log_errors[j]), [float(each.log_errors[j]) for each in again]) for j, name in tasks
+            name: power(float(fitted.log_errors[j]), [float(each.log_errors[j]) for each in again]) for j, name in tasks
         },
-        change=power(told.change, [each.change for each in again]),
+        change=power(fitted.change, [each.change for each in again]),
         hour_values={
-            name: plain(float(told.values[j]), [float(each.values[j]) for each in again]) for j, name in sources
+            name: plain(float(fitted.values[j]), [float(each.values[j]) for each in again]) for j, name in sources
         },
     )
 
@@ -195,14 +195,14 @@ class _Place:
     log_target: float
     unit: float
 
-    def tell(self, fitted: Predictor) -> _Told:
+    def tell(self, fitted: Predictor) -> _FitSummary:
         def aggregate(shares: Float, log_hours: Float) -> Float:
             return np.asarray(fitted.log_error(shares, log_hours).mean(axis=1))
 
         weights = best_shares(aggregate, self.law, self.allowed, self.log_target, self.trained)
         log_errors = fitted.log_error(weights[None], np.asarray([self.log_target]))[0]
         before = aggregate(self.current[None], np.asarray([self.log_now]))[0]
-        return _Told(
+        return _FitSummary(
             weights=weights,
             log_errors=log_errors,
             change=float(log_errors.mean() - before),
@@ -230,11 +230,11 @@ def _fit(
 def _redrawn(
     mixtures: Mixtures, fitted: Predictor, place: _Place, with_hours: bool, delta: float | None, reference: float,
     draws: int, on_draw: Callable[[], object] | None,
-) -> list[_Told]:  # fmt: skip
+) -> list[_FitSummary]:  # fmt: skip
     """Return what fits to redrawn mixtures say; draws that cannot carry the law are drawn again."""
     rng = generator(0, "scaling.mixing")
     names, owner = np.unique(mixtures.names, return_inverse=True)
-    found: list[_Told] = []
+    found: list[_FitSummary] = []
     for _ in range(20 * draws):
         if len(found) == draws:
             break

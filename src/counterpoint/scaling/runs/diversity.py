@@ -71,7 +71,7 @@ def pooled(table: RunTable) -> list[tuple[str, int]]:
     return found
 
 
-def told(table: RunTable) -> str:
+def describe_diversity(table: RunTable) -> str:
     """Return in a line what the data are made of, beside how much they are."""
     column = table.columns.get("data", "data")
     words = []

@@ -153,7 +153,7 @@ def plan_study(config: PlanConfig, on_size: Callable[[int, int], object] | None 
     )
     share = amounts[-1] / pool.most(config.unit)
     hours = sum(one.duration_s for found in pool.training.values() for one in found) / 3600 * share
-    pass_steps = max(hours * 3600 / max(bench.batch.experience_s * training.slices, 1e-9), 1e-9)
+    pass_steps = max(hours * 3600 / max(bench.batch.experience_s * training.num_microbatches, 1e-9), 1e-9)
     study = _affordable(config, draft, pass_steps)
     runs = study.runs()
     power = power_analysis(

@@ -72,8 +72,8 @@ def rates_table(study: Study, folder: Path, sizes: Iterable[int]) -> dict[str, J
         tried = {f"{multiple:g}": error for multiple, error in sorted(errors.items())}
         found[str(study.sizes[place].size)] = {
             "multiple": best,
-            "matrix_rate": study.training.optimizer.matrix_rate * best,
-            "rate": study.training.optimizer.rate * best,
+            "muon_learning_rate": study.training.optimizer.muon_learning_rate * best,
+            "learning_rate": study.training.optimizer.learning_rate * best,
             "validation_error": dict(tried),
             "at_an_end": len(errors) > 1 and best in (min(errors), max(errors)),
         }

@@ -110,8 +110,8 @@ def run_config(study: Study, task: RunTask) -> TrainConfig:
     base = study.training
     rates = replace(
         base.optimizer,
-        matrix_rate=base.optimizer.matrix_rate * task.multiple,
-        rate=base.optimizer.rate * task.multiple,
+        muon_learning_rate=base.optimizer.muon_learning_rate * task.multiple,
+        learning_rate=base.optimizer.learning_rate * task.multiple,
     )
     return replace(
         base,
@@ -174,7 +174,7 @@ def _rows(
         "steps": result.step,
         "flops": result.step * step_flops,
         "train_seconds": round(result.elapsed_s, 3),
-        "learning_rate": study.training.optimizer.matrix_rate * task.multiple,
+        "learning_rate": study.training.optimizer.muon_learning_rate * task.multiple,
         "held_out": task.held_out,
     }
     own = [

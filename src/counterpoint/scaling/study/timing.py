@@ -23,7 +23,7 @@ from counterpoint.train.config import TrainConfig
 from counterpoint.train.distributed import World
 from counterpoint.train.episodes import TrainingData, open_batches, open_data
 from counterpoint.train.explain import run_cost
-from counterpoint.train.run import start_run
+from counterpoint.train.state import initial_state
 from counterpoint.train.step import train_step
 
 WARM_UP = 2
@@ -63,7 +63,7 @@ def describe_size(training: TrainConfig, model: HarmonicConfig, step_flops: floa
         sensing_parameters=sensing,
         acting_parameters=size - sensing,
         total_parameters=num_parameters(built),
-        step_flops=step_flops * training.slices,
+        step_flops=step_flops * training.num_microbatches,
     )
 
 
@@ -73,7 +73,7 @@ def measure(training: TrainConfig, model: HarmonicConfig, bench: Bench, offline:
     if config.threads:
         torch.set_num_threads(config.threads)
     world = World(device=train_device(config))
-    run = start_run(config, world)
+    state = initial_state(config, world)
     seconds: list[float] = []
     with open_batches(config, bench.data, world, 0) as batches:
         begun, clock = time.monotonic(), _clock(config, world)
@@ -81,7 +81,7 @@ def measure(training: TrainConfig, model: HarmonicConfig, bench: Bench, offline:
             len(seconds) < WARM_UP + MOST_STEPS and time.monotonic() - begun < PATIENCE_S
         ):
             start = clock()
-            train_step(run, config, world, batches, 1.0)
+            train_step(state, config, world, batches, 1.0)
             if world.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds.append(clock() - start)
@@ -95,10 +95,10 @@ def measure(training: TrainConfig, model: HarmonicConfig, bench: Bench, offline:
 
 
 def _judge_s(config: TrainConfig, bench: Bench, offline: OfflineConfig, world: World) -> float:
-    run = start_run(config, world)
+    state = initial_state(config, world)
     checkpoint = Checkpoint(
         model=config.model,
-        weights=run.weights(),
+        weights=state.weights(),
         processor=bench.data.processor,
         embodiments=bench.data.embodiments,
         training={},

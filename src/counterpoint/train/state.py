@@ -1,6 +1,6 @@
 """The state of a run: model, optimizer, weight average, progress; how it is saved and restored.
 
-Random numbers are no part of it: they are functions of seed, step and slice.
+Random numbers are no part of it: they are functions of seed, step and microbatch.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from counterpoint.core.records import Json
 from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.policy.checkpoint import (
     Checkpoint,
-    TrainingState,
+    ResumeState,
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
-    load_training_state,
+    load_resume_state,
     load_weights,
     model_tensors,
     save_checkpoint,
@@ -40,7 +40,7 @@ MAY_CHANGE = (
 
 
 @dataclass(kw_only=True)
-class Run:
+class TrainState:
     """Everything that changes while training."""
 
     model: HarmonicModel
@@ -56,38 +56,38 @@ class Run:
         return {**model_tensors(self.model), **self.average.weights}
 
 
-def start_run(config: TrainConfig, world: World) -> Run:
+def initial_state(config: TrainConfig, world: World) -> TrainState:
     """Return a run at step 0; initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = HarmonicModel(config.model)
     model.to(world.device)
     world.same_weights([*model.parameters(), *model.buffers()])
-    return Run(
+    return TrainState(
         model=model,
         optimizer=build_optimizer(model, model.parameter_groups(), config.optimizer),
         average=WeightAverage(model, config.ema_decay),
     )
 
 
-def save_run(run: Run, config: TrainConfig, data: TrainingData, metrics: dict[str, Json]) -> None:
+def save_state(state: TrainState, config: TrainConfig, data: TrainingData, metrics: dict[str, Json]) -> None:
     """Write a checkpoint of the present step and remove all but the newest `config.keep`."""
     training: dict[str, Json] = {
-        "step": run.step,
-        "elapsed_s": run.elapsed_s,
+        "step": state.step,
+        "elapsed_s": state.elapsed_s,
         "config": to_dict(config),
         "data": data.describe(),
         "metrics": metrics,
     }
     checkpoint = Checkpoint(
         model=config.model,
-        weights=run.weights(),
+        weights=state.weights(),
         processor=data.processor,
         embodiments=data.embodiments,
         training=training,
     )
-    state = TrainingState(weights=dict(run.model.named_parameters()), optimizer=run.optimizer.state_dict())
-    save_checkpoint(checkpoint_path(config.out, run.step), checkpoint, state)
+    resume = ResumeState(weights=dict(state.model.named_parameters()), optimizer=state.optimizer.state_dict())
+    save_checkpoint(checkpoint_path(config.out, state.step), checkpoint, resume)
     for old in list_checkpoints(config.out)[: -config.keep]:
         shutil.rmtree(old)
 
@@ -117,14 +117,14 @@ def find_saved(config: TrainConfig, *, resume: bool) -> Checkpoint | None:
     return saved
 
 
-def restore_run(run: Run, config: TrainConfig, saved: Checkpoint) -> None:
-    """Bring `run` to where the checkpoint `saved` of `config.out` was; raises CheckpointError."""
-    state = load_training_state(config.out)
-    load_weights(run.model, {**saved.weights, **state.weights}, "training_state/weights.safetensors")
-    run.average.load(saved.weights)
-    run.optimizer.load_state_dict(state.optimizer)
-    run.step = int(cast(int, saved.training["step"]))
-    run.elapsed_s = float(cast(float, saved.training["elapsed_s"]))
+def restore_state(state: TrainState, config: TrainConfig, saved: Checkpoint) -> None:
+    """Bring `state` to where the checkpoint `saved` of `config.out` was; raises CheckpointError."""
+    resume = load_resume_state(config.out)
+    load_weights(state.model, {**saved.weights, **resume.weights}, "training_state/weights.safetensors")
+    state.average.load(saved.weights)
+    state.optimizer.load_state_dict(resume.optimizer)
+    state.step = int(cast(int, saved.training["step"]))
+    state.elapsed_s = float(cast(float, saved.training["elapsed_s"]))
 
 
 def _flat(value: Json, path: str) -> dict[str, Json]:
