@@ -13,30 +13,49 @@ from pathlib import Path
 
 import engine_tasks
 import pytest
-from engine_tasks import deadly, deadly_once, process_id, square, unpicklable
+from engine_tasks import ERRORS, Entangled, Mute, deadly, deadly_once, process_id, raising, square, unpicklable
 
-from counterpoint.core.errors import UnknownNameError
-from counterpoint.engine import LocalEngine, open_engine
+from counterpoint.core.errors import IngestError, StoreError, UnknownNameError
+from counterpoint.engine import LocalEngine, TaskError, WorkerDied, open_engine
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_task_once_and_errors_keep_class_and_reason(workers: int) -> None:
+def test_every_task_once(workers: int) -> None:
     done = list(LocalEngine(workers).run(square, range(20)))
-    assert {each.task: each.result for each in done if not each.error} == {
+    assert {each.task: each.result for each in done if each.error is None} == {
         n: n * n for n in range(20) if n not in (3, 5)
     }
-    failed = {each.task: (each.error, each.kind, each.reason) for each in done if each.error}
-    assert failed[3] == ("ValueError: three is refused", "ValueError", "")
-    assert failed[5] == ("IngestError: five is torn", "IngestError", "truncated")
+    assert {each.task for each in done if each.error is not None} == {3, 5}
     assert len(done) == 20
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_arrives_as_it_was_raised(workers: int) -> None:
+    done = {each.task: each.error for each in LocalEngine(workers).run(raising, list(ERRORS))}
+    for name in ("foreign", "store", "torn"):
+        assert type(done[name]) is type(ERRORS[name])
+        assert str(done[name]) == str(ERRORS[name])
+    torn, store = done["torn"], done["store"]
+    assert isinstance(torn, IngestError)
+    assert torn.reason == "truncated"
+    with pytest.raises(StoreError, match="disk full"):
+        raise store or AssertionError
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("name", "kind"), [("entangled", Entangled), ("mute", Mute)])
+def test_an_error_that_cannot_be_pickled_arrives_as_text(workers: int, name: str, kind: type[Exception]) -> None:
+    (done,) = LocalEngine(workers).run(raising, [name])
+    assert type(done.error) is TaskError
+    assert str(done.error) == f"{kind.__name__}: {ERRORS[name]}"
 
 
 def test_a_process_that_dies_costs_its_own_task_only() -> None:
     done = {each.task: each for each in LocalEngine(2).run(deadly, range(12))}
     assert sorted(done) == list(range(12))
-    assert [task for task, each in done.items() if each.error] == [7]
-    assert (done[7].kind, done[7].reason) == ("WorkerDied", "worker_died")
-    assert "signal 9" in done[7].error
+    assert [task for task, each in done.items() if each.error is not None] == [7]
+    assert isinstance(done[7].error, WorkerDied)
+    assert "signal 9" in done[7].message
 
 
 def test_a_task_that_was_lost_is_tried_again(tmp_path: Path) -> None:
@@ -47,7 +66,8 @@ def test_a_task_that_was_lost_is_tried_again(tmp_path: Path) -> None:
 
 def test_a_result_that_cannot_travel_is_an_error() -> None:
     done = list(LocalEngine(2).run(unpicklable, [1, 2]))
-    assert [bool(each.error) for each in done] == [True, True]
+    assert all(each.error is not None for each in done)
+    assert len(done) == 2
 
 
 class Counting(Sized):

@@ -7,7 +7,35 @@ import signal
 import time
 from pathlib import Path
 
-from counterpoint.core.errors import IngestError
+from counterpoint.core.errors import IngestError, StoreError
+
+
+class Entangled(Exception):
+    """Cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.holds = lambda: text
+
+
+class Mute(Exception):
+    """Is pickled without complaint, and cannot be rebuilt."""
+
+    def __init__(self, what: str, *, why: str) -> None:
+        super().__init__(f"{what}, {why}")
+
+
+ERRORS: dict[str, Exception] = {
+    "foreign": ValueError("three is refused"),
+    "store": StoreError("disk full"),
+    "torn": IngestError("five is torn", reason="truncated"),
+    "entangled": Entangled("holds a function"),
+    "mute": Mute("one", why="two"),
+}
+
+
+def raising(name: str) -> str:
+    raise ERRORS[name]
 
 
 def square(number: int) -> int:

@@ -166,7 +166,7 @@ def measure(
     merged = 0
     for done in workers.run(_measure, tasks, label="statistics", unit="piece", progress=progress):
         if done.result is None:
-            raise StoreError(f"statistics of robot {done.task.robot!r}: {done.error}")
+            raise StoreError(f"statistics of robot {done.task.robot!r}: {done.message}")
         waiting[done.task.number] = done.result
         while merged in waiting:  # in order: the sketches then drop the same halves on every machine
             robot = gathered.setdefault(tasks[merged].robot, {})

@@ -91,7 +91,7 @@ def _read_all(
     problems: list[str] = []
     workers = open_engine("local", workers=1) if engine is None or len(pieces) < FEW_PIECES else engine
     for done in workers.run(_read, pieces, label="fingerprints", unit="piece", progress=progress):
-        found, failed = done.result if done.result is not None else ([], [done.error])
+        found, failed = done.result if done.result is not None else ([], [done.message])
         rows += [{name: getattr(each, name) for name in SCHEMA.names} for each in found]
         problems += failed
     return rows, sorted(problems)

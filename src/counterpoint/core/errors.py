@@ -19,7 +19,8 @@ A message says what was expected, what arrived, where, and what to try next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 
 class CounterpointError(ValueError):
@@ -56,6 +57,10 @@ class IngestError(CounterpointError):
         """Keep the message for people and `reason` for programs."""
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Callable[[str], IngestError], tuple[str], dict[str, object]]:
+        """Pickle the reason with the message; the default rebuilds an error from its message alone."""
+        return partial(type(self), reason=self.reason), (str(self),), self.__dict__
 
 
 class ExportError(CounterpointError):

@@ -1,9 +1,10 @@
 """Running many independent tasks: in this process, in a pool of processes, or on a Ray cluster.
 
-What the tasks are is left to `store`, `catalog` and `ingest`: they give a function and a list.
+The caller gives a function and a list of tasks. What they mean, and what each error means, is the caller's business.
 """
 
+from counterpoint.engine.by_name import ENGINES, EngineName, open_engine
 from counterpoint.engine.local import LocalEngine
-from counterpoint.engine.task import WORKER_DIED, Done, Engine, EngineName, open_engine
+from counterpoint.engine.task import Done, Engine, TaskError, WorkerDied
 
-__all__ = ["WORKER_DIED", "Done", "Engine", "EngineName", "LocalEngine", "open_engine"]
+__all__ = ["ENGINES", "Done", "Engine", "EngineName", "LocalEngine", "TaskError", "WorkerDied", "open_engine"]

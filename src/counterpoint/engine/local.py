@@ -1,4 +1,4 @@
-"""Tasks on this machine: in this process, or in processes of its own whose death costs one task."""
+"""Tasks on this machine: in this process, or in a pool of processes in which a crash costs one task."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Iterator
 from tqdm import tqdm
 
 from counterpoint.engine.pool import Pool
-from counterpoint.engine.task import Done, Result, Task, TaskResult, attempt, died
+from counterpoint.engine.task import Done, Result, Task, TaskResult, WorkerDied, attempt
 
 
 class LocalEngine:
     """See `engine.task.Engine`."""
 
     def __init__(self, workers: int | None = None) -> None:
-        """Use so many processes; None for one a core, 1 for this process alone."""
+        """Use this many processes; None for one per core, 1 for this process alone."""
         self.workers = workers or len(os.sched_getaffinity(0))
 
     def run(
@@ -34,12 +34,12 @@ class LocalEngine:
 
 def _serial(function: Callable[[Task], Result], tasks: Collection[Task]) -> Iterator[Done[Task, Result]]:
     for task in tasks:
-        outcome: TaskResult[Result] = attempt(function, task)
-        yield outcome.done(task)
+        made: TaskResult[Result] = attempt(function, task)
+        yield made.done(task)
 
 
 def _pooled(function: Callable[[Task], Result], tasks: Collection[Task], workers: int) -> Iterator[Done[Task, Result]]:
-    """Keep every process at one task; those that were lost with their process are tried again at the end, alone."""
+    """Give every process one task at a time; tasks that died with their process are retried at the end, alone."""
     lost: list[Task] = []
     waiting = iter(tasks)
     with Pool(function, min(workers, len(tasks))) as pool:
@@ -52,13 +52,13 @@ def _pooled(function: Callable[[Task], Result], tasks: Collection[Task], workers
     for task in lost:
         with Pool(function, 1) as pool:
             pool.give(task)
-            ((_, outcome),) = pool.wait()
-        yield (died(outcome) if isinstance(outcome, str) else outcome).done(task)
+            ((_, made),) = pool.wait()
+        yield made.done(task)
 
 
 def _arrived(pool: Pool[Task, Result], lost: list[Task]) -> Iterator[Done[Task, Result]]:
-    for task, outcome in pool.wait():
-        if isinstance(outcome, str):
+    for task, made in pool.wait():
+        if isinstance(made.error, WorkerDied):
             lost.append(task)
         else:
-            yield outcome.done(task)
+            yield made.done(task)

@@ -1,10 +1,10 @@
-"""Processes that take one task at a time, so that it is known what each of them held when it died.
+"""Processes that take one task at a time, so that the pool knows which task each of them had when it died.
 
-`concurrent.futures.ProcessPoolExecutor` loses every task when one process dies, and cannot tell which
-one killed it; here a pipe a process costs a few microseconds a task and says exactly that.
+`concurrent.futures.ProcessPoolExecutor` loses every task when one process dies, and cannot tell which task
+killed it. Here each process has its own pipe, which costs a few microseconds per task.
 
-Stopping (Ctrl-C, an error, a caller that has enough) kills the processes at once: what they do is
-committed by rename or not at all. If this process is killed, theirs end at their next task.
+Stopping (Ctrl-C, an error, a caller that has enough) kills the processes at once: their work is committed by
+rename or not at all. If this process is killed, the others end at their next task.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Generic
 
-from counterpoint.engine.task import Result, Task, TaskResult, attempt, failed
+from counterpoint.engine.task import Result, Task, TaskResult, WorkerDied, attempt, failed
 
 _SPAWN = multiprocessing.get_context("spawn")
 PATIENCE_S = 5.0
-"""How long a process may take to go after its last task."""
+"""How long a process may take to exit after its last task."""
 
 
 @dataclass(eq=False)
@@ -31,11 +31,11 @@ class _Worker(Generic[Task]):
     process: SpawnProcess
     pipe: Connection
     held: list[Task] = field(default_factory=list)
-    """The task it is at; none or one."""
+    """The task it is working on; none or one."""
 
 
 class Pool(Generic[Task, Result]):
-    """So many processes that apply one function; started as tasks come."""
+    """Up to `workers` processes that apply one function; they are started as tasks come."""
 
     def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
         """Start nothing yet."""
@@ -48,11 +48,11 @@ class Pool(Generic[Task, Result]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End the processes: kindly where nothing went wrong, at once where it did."""
+        """End the processes: let them finish where nothing went wrong, kill them where something did."""
         for worker in self._workers:
             if kind is not None or worker.held:
                 worker.process.kill()
-            worker.pipe.close()  # it reads the end of its tasks and goes
+            worker.pipe.close()  # it reads end of file and exits
         for worker in self._workers:
             worker.process.join(PATIENCE_S)
             if worker.process.is_alive():
@@ -60,7 +60,7 @@ class Pool(Generic[Task, Result]):
                 worker.process.join()
 
     def is_busy(self) -> bool:
-        """Whether any process is at a task."""
+        """Whether any process is working on a task."""
         return any(worker.held for worker in self._workers)
 
     def is_full(self) -> bool:
@@ -74,22 +74,23 @@ class Pool(Generic[Task, Result]):
         with suppress(BrokenPipeError, ConnectionResetError):  # it died while it was idle: `wait` finds out
             worker.pipe.send(task)
 
-    def wait(self) -> list[tuple[Task, TaskResult[Result] | str]]:
-        """Wait for the first tasks to end; a text instead of an outcome says how the process died."""
+    def wait(self) -> list[tuple[Task, TaskResult[Result]]]:
+        """Wait until at least one task ends; its error is WorkerDied where its process died."""
         by_pipe = {worker.pipe: worker for worker in self._workers if worker.held}
         return [self._receive(by_pipe[pipe]) for pipe in wait(list(by_pipe)) if isinstance(pipe, Connection)]
 
-    def _receive(self, worker: _Worker[Task]) -> tuple[Task, TaskResult[Result] | str]:
+    def _receive(self, worker: _Worker[Task]) -> tuple[Task, TaskResult[Result]]:
         task = worker.held.pop()
         try:
-            outcome: TaskResult[Result] = worker.pipe.recv()
-            return task, outcome
+            made: TaskResult[Result] = worker.pipe.recv()
+            return task, made
         except (EOFError, OSError):  # its end of the pipe closed with it
             self._workers.remove(worker)
             worker.process.join(PATIENCE_S)
             code = worker.process.exitcode
             worker.pipe.close()
-            return task, f"by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            return task, TaskResult(error=WorkerDied.of(how))
 
     def _start(self) -> _Worker[Task]:
         ours, theirs = _SPAWN.Pipe()
@@ -102,16 +103,16 @@ class Pool(Generic[Task, Result]):
 
 
 def _work(pipe: Connection, function: Callable[[Task], Result]) -> None:
-    """Apply the function to what comes until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the mask it was started under holds for one thread alone
+    """Apply the function to each task until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the mask it was started with covers one thread only
     while True:
         try:
             task: Task = pipe.recv()
         except (EOFError, OSError):
             return
-        outcome: TaskResult[Result] = attempt(function, task)
+        made: TaskResult[Result] = attempt(function, task)
         try:
-            pipe.send(outcome)
+            pipe.send(made)
         except (BrokenPipeError, ConnectionResetError):
             return
         except Exception as error:  # a result that cannot be pickled
@@ -120,7 +121,7 @@ def _work(pipe: Connection, function: Callable[[Task], Result]) -> None:
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Start processes that never see Ctrl-C, which a terminal sends to all: the one who started them ends them."""
+    """Start processes that ignore the Ctrl-C that a terminal sends to all; the process that started them ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,7 +1,7 @@
-"""Tasks on a Ray cluster through Ray Data: one that is joined by address, or one started here.
+"""Tasks on a Ray cluster, joined by its address or started here.
 
-Ray Data streams the tasks: it keeps as many in flight as there are CPUs, so that a million tasks do
-not fill the object store. Tasks and results travel as pickled bytes, a task a row.
+Ray Data streams the tasks: it keeps as many in flight as there are CPUs, so that a million tasks do not fill
+the object store. Tasks and results are sent as pickled bytes, one task per row.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 from tqdm import tqdm
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.engine.task import Done, Result, Task, TaskResult, attempt, died, failed
+from counterpoint.engine.task import Done, Result, Task, TaskResult, WorkerDied, attempt, failed
 
 CPUS_STARTED = 2
 MOST_BLOCKS = 4096
-"""Rows share a block beyond so many: a block costs Ray some milliseconds."""
+"""Beyond this many tasks, rows share a block: a block costs Ray some milliseconds."""
 OBJECT_STORE_BYTES = 256 * 2**20
-"""Of a cluster that is started here; tasks and results are descriptions, never pixels."""
+"""Object store of a cluster that is started here; tasks and results are descriptions, never pixels."""
 
 
 class RayEngine:
@@ -36,7 +36,7 @@ class RayEngine:
         Raises:
             ModuleNotFoundError: Ray is not installed.
         """
-        import ray  # noqa: F401  # asks for the extra before any work is done
+        import ray  # noqa: F401  # fails before any work is done where the extra is missing
 
         self.workers = workers
         self.address = address
@@ -59,17 +59,18 @@ class RayEngine:
         with bar:
             _check_importable(function)
             missing = set(range(len(ordered)))
-            for number, outcome in _stream(function, ordered, range(len(ordered)), self.workers):
+            for number, made in _stream(function, ordered, range(len(ordered)), self.workers):
                 missing.discard(number)
                 bar.update()
-                yield outcome.done(ordered[number])
-            for number in sorted(missing):  # lost with their process: once more, each alone
-                found = [outcome for _, outcome in _stream(function, ordered, [number], 1)]
+                yield made.done(ordered[number])
+            for number in sorted(missing):  # they died with their process: retry each alone
+                found = [made for _, made in _stream(function, ordered, [number], 1)]
+                died: TaskResult[Result] = TaskResult(error=WorkerDied.of("on Ray"))
                 bar.update()
-                yield (found[0] if found else died("on Ray")).done(ordered[number])
+                yield (found[0] if found else died).done(ordered[number])
 
     def _join(self) -> None:
-        """Join or start Ray at the first use; what was started here ends with this engine."""
+        """Join or start Ray on first use; a cluster started here ends with this engine."""
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         import ray
 
@@ -90,14 +91,14 @@ class RayEngine:
 
 
 def _check_importable(function: Callable[[Task], Result]) -> None:
-    """Send the function to one worker, so that what concerns all tasks is one error and not one a task."""
+    """Send the function to one worker, so that an error that concerns all tasks is reported once."""
     import ray
 
     try:
         ray.get(ray.remote(_receive).remote(function))
     except ray.exceptions.RayError as error:
         raise ConfigError(
-            f"Ray's workers cannot import {function!r}; install the same counterpoint on every node ({error})"
+            f"Ray's workers cannot import {function!r}. Install the same counterpoint on every node ({error})"
         ) from error
 
 
@@ -108,13 +109,13 @@ def _receive(_: object) -> None:
 def _stream(
     function: Callable[[Task], Result], tasks: Sequence[Task], numbers: Sequence[int], workers: int | None
 ) -> Iterator[tuple[int, TaskResult[Result]]]:
-    """Yield the outcome of each of `numbers` in any order, and nothing for those whose process died."""
+    """Yield the result of each of `numbers` in any order, and nothing for those whose process died."""
     import ray
     import ray.data
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # what is lost is found by its number
+    context.max_errored_blocks = -1  # missing tasks are found by their number
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     rows = [{"number": number, "task": pickle.dumps(tasks[number])} for number in numbers]
     data = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
@@ -124,22 +125,22 @@ def _stream(
             _Call(function),
             compute=ray.data.TaskPoolStrategy(size=workers),
             num_cpus=1,
-            max_retries=0,  # else a task that kills its process is tried for ever
+            max_retries=0,  # otherwise a task that kills its process is retried for ever
         )
     for row in applied.iter_rows():
-        yield int(row["number"]), pickle.loads(row["outcome"])  # our own bytes, made below
+        yield int(row["number"]), pickle.loads(row["result"])  # our own bytes, made below
 
 
 class _Call:
-    """Applies the function to a row; callable, so that Ray sends the function once a worker."""
+    """Applies the function to a row; an object, so that Ray sends the function once per worker."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        outcome: TaskResult[Any] = attempt(self._function, pickle.loads(row["task"]))  # made above
+        made: TaskResult[Any] = attempt(self._function, pickle.loads(row["task"]))  # made above
         try:
-            data = pickle.dumps(outcome)
+            data = pickle.dumps(made)
         except Exception as error:  # a result that cannot be pickled
             data = pickle.dumps(failed(error))
-        return {"number": row["number"], "outcome": data}
+        return {"number": row["number"], "result": data}

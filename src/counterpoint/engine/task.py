@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar, get_args
-
-from counterpoint.core.errors import IngestError, unknown_name
+from typing import Generic, Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-EngineName = Literal["local", "ray"]
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
-WORKER_DIED = "worker_died"
+
+
+class TaskError(RuntimeError):
+    """Stands in for an error that cannot be pickled: its message is the class and the text of that error."""
+
+
+class WorkerDied(RuntimeError):
+    """The process that ran a task died (killed, out of memory, a crash in native code), and so did its second try."""
+
+    @classmethod
+    def of(cls, how: str) -> WorkerDied:
+        """Return the error; `how` says how the process ended, for example `signal 9`."""
+        return cls(f"the process running this task died ({how}), and again when the task was retried alone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,30 +32,29 @@ class Done(Generic[Task, Result]):
     task: Task
     result: Result | None
     """None where it failed."""
-    error: str = ""
-    """Why it failed, with the name of the error's class: what the function raised, or that its process died."""
-    kind: str = ""
-    """Class of the error: `IngestError`, `MemoryError`, ..., `WorkerDied`; empty where it did not fail."""
-    reason: str = ""
-    """Reason code of the error where it carries one; `worker_died` where the process died."""
+    error: Exception | None = None
+    """What the function raised, WorkerDied, or TaskError; None where it did not fail. It carries no traceback."""
+
+    @property
+    def message(self) -> str:
+        """Class and text of the error; empty where there is none."""
+        return f"{type(self.error).__name__}: {self.error}" if self.error is not None else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult(Generic[Result]):
-    """What a process sends back of one task; an error travels as text, because not every error survives pickling."""
+    """What a process sends back of one task."""
 
     result: Result | None = None
-    error: str = ""
-    kind: str = ""
-    reason: str = ""
+    error: Exception | None = None
 
     def done(self, task: Task) -> Done[Task, Result]:
         """Return the finished task."""
-        return Done(task=task, result=self.result, error=self.error, kind=self.kind, reason=self.reason)
+        return Done(task=task, result=self.result, error=self.error)
 
 
 def attempt(function: Callable[[Task], Result], task: Task) -> TaskResult[Result]:
-    """Call the function and keep what it gives or raises; Ctrl-C passes through."""
+    """Call the function and keep what it returns or raises; Ctrl-C passes through."""
     try:
         return TaskResult(result=function(task))
     except Exception as error:
@@ -53,23 +62,21 @@ def attempt(function: Callable[[Task], Result], task: Task) -> TaskResult[Result
 
 
 def failed(error: Exception) -> TaskResult[Result]:
-    """Return the outcome of a task that raised `error`."""
-    kind = type(error).__name__
-    reason = error.reason if isinstance(error, IngestError) else ""
-    return TaskResult(error=f"{kind}: {error}", kind=kind, reason=reason)
+    """Return the result of a task that raised `error`, in the form in which it can be sent between processes.
 
-
-def died(how: str) -> TaskResult[Result]:
-    """Return the outcome of a task whose process died twice, the second time with nothing beside it."""
-    message = f"WorkerDied: the process that had this task died ({how}), and again when it was tried alone"
-    return TaskResult(error=message, kind="WorkerDied", reason=WORKER_DIED)
+    The form is the same without processes, so that every engine gives the same error.
+    """
+    with suppress(Exception):  # whatever its class raises when it is pickled or rebuilt
+        copy = pickle.loads(pickle.dumps(error))  # our own bytes
+        if type(copy) is type(error) and str(copy) == str(error):
+            return TaskResult(error=copy)
+    return TaskResult(error=TaskError(f"{type(error).__name__}: {error}"))
 
 
 class Engine(Protocol):
     """Applies a function to tasks; both must survive pickling, and the function must be importable.
 
-    A task whose process dies (killed, out of memory, a crash in native code) is tried a second time,
-    alone; so a function that leaves something behind must bear being called twice.
+    A task whose process dies is retried once, alone; so a function with side effects must tolerate being called twice.
     """
 
     def run(
@@ -83,27 +90,3 @@ class Engine(Protocol):
     ) -> Iterator[Done[Task, Result]]:
         """Yield every task once, in the order in which they finish; a task that fails stops no other."""
         ...
-
-
-def open_engine(name: EngineName = "local", *, workers: int | None = None, address: str | None = None) -> Engine:
-    """Return the engine of that name.
-
-    Args:
-        name: `local`, a pool of processes, or `ray`.
-        workers: processes; None for one a core, 1 for this process alone.
-        address: Ray cluster to join; None starts one here.
-
-    Raises:
-        UnknownNameError: no such engine.
-        ModuleNotFoundError: Ray is not installed.
-    """
-    from counterpoint.engine.local import LocalEngine
-
-    match name:
-        case "local":
-            return LocalEngine(workers=workers)
-        case "ray":
-            from counterpoint.engine.ray import RayEngine
-
-            return RayEngine(workers=workers, address=address)
-    raise unknown_name("engine", name, ENGINES)

@@ -15,11 +15,10 @@ from typing import TypeVar
 
 import pyarrow.compute as pc
 
-from counterpoint.core import errors
 from counterpoint.core.embodiment import Embodiment
-from counterpoint.core.errors import StoreError
+from counterpoint.core.errors import ConfigError, EmbodimentError, IngestError, StoreError, UnknownNameError
 from counterpoint.core.records import Json
-from counterpoint.engine import Done, Engine, LocalEngine
+from counterpoint.engine import Done, Engine, LocalEngine, WorkerDied
 from counterpoint.ingest.files.ledger import Ledger, claim_name
 from counterpoint.ingest.files.quarantine import Quarantined, QuarantineList
 from counterpoint.ingest.mapping.mapping import RobotMapping
@@ -114,8 +113,8 @@ class _Run:
             logs += self._logs(source, len(logs))
         items = _Items(self._open(logs))
         for done in self._apply(ingest_item, items, "ingest", "episode"):
-            died = ItemResult(fate="quarantined", reason=done.reason or "unreadable", message=done.error)
-            self._count(done.task, done.result or died)
+            failed = ItemResult(fate="quarantined", reason=_reason(done.error), message=done.message)
+            self._count(done.task, done.result or failed)
 
     def _write_down(self) -> None:
         """Make what the store holds by content and by robot known to all processes."""
@@ -140,7 +139,7 @@ class _Run:
         """Return what is in every log that opens, in the order given."""
         found: list[Opened | None] = [None] * len(logs)
         for done in self._apply(open_log, logs, "open", "log"):
-            found[done.task.number] = done.result or Opened(reason=done.reason or "unreadable", message=done.error)
+            found[done.task.number] = done.result or Opened(reason=_reason(done.error), message=done.message)
         contents: list[_Contents] = []
         for log, opened in zip(logs, found, strict=True):
             if opened is None or opened.reason:
@@ -180,14 +179,13 @@ class _Run:
     def _apply(
         self, function: Callable[[Job, Task], Result], tasks: Collection[Task], label: str, unit: str
     ) -> Iterator[Done[Task, Result]]:
-        """Run tasks and raise what concerns all of them."""
+        """Run tasks; raise an error that concerns all of them."""
         results = self._engine.run(
             partial(function, self._job), tasks, label=label, unit=unit, progress=self._progress and bool(tasks)
         )
         for done in results:
-            kind = getattr(errors, done.kind, None) if done.kind else None
-            if kind in (StoreError, errors.ConfigError, errors.EmbodimentError, errors.UnknownNameError):
-                raise kind(done.error.removeprefix(f"{done.kind}: "))
+            if isinstance(done.error, StoreError | ConfigError | EmbodimentError | UnknownNameError):
+                raise done.error
             yield done
 
     def _count(self, task: Item, handled: ItemResult) -> None:
@@ -204,6 +202,16 @@ class _Run:
         bad = Quarantined(path=str(path), item=item, reason=reason, message=message)
         self.report.quarantined.append(bad)
         self._list.add(bad)
+
+
+def _reason(error: Exception | None) -> str:
+    """Return the reason code of an error that a task did not handle."""
+    match error:
+        case IngestError():
+            return error.reason
+        case WorkerDied():
+            return "worker_died"
+    return "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ def build_low_view(
             build_shards, tasks, label="training view", unit="shard", progress=progress
         ):
             if done.result is None:
-                raise StoreError(f"{view.folder}: building the view failed: {done.error}")
+                raise StoreError(f"{view.folder}: building the view failed: {done.message}")
             damaged += done.result
         merge_shards(view.folder)
     built = len(pending) - len(damaged)

@@ -129,7 +129,7 @@ def build_video_view(
             _build, tasks, label=f"video view {preset}", unit="task", progress=progress
         ):
             if done.result is None:
-                failed |= dict.fromkeys(done.task.episodes, done.error)
+                failed |= dict.fromkeys(done.task.episodes, done.message)
             else:
                 record_shards(folder, done.result.shards)
                 built += done.result.streams

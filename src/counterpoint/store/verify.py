@@ -54,7 +54,7 @@ def verify_store(root: Path, engine: Engine | None = None, progress: bool = Fals
         verify_part, tasks, label="verify", unit="part", progress=progress
     ):
         if done.result is None:
-            raise StoreError(f"{root}: checking failed: {done.error}")
+            raise StoreError(f"{root}: checking failed: {done.message}")
         problems += done.result
     return sorted(problems, key=lambda problem: (problem.path, problem.reason))
 

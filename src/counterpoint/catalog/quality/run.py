@@ -196,7 +196,7 @@ def _checked(
     worker = engine or open_engine(workers=1 if len(portions) == 1 else None)
     for done in worker.run(check_portion, portions, label="checking", unit="portion", progress=progress):
         if done.result is None:
-            raise StoreError(f"{store.root}: checking stopped: {done.error}; nothing was changed, try --workers 1")
+            raise StoreError(f"{store.root}: checking stopped: {done.message}; nothing was changed, try --workers 1")
         marks.append(done.result[0])
         checked.append(done.result[1])
     return pa.concat_tables(marks), pa.concat_tables(checked)

@@ -75,7 +75,7 @@ def bootstrap(
         workers = None if (time.perf_counter() - begun) * len(tasks) > WORTH_S else 1
     for done in LocalEngine(workers).run(fit, tasks, unit="draws") if tasks else ():
         if done.result is None:
-            raise RuntimeError(f"a draw of the bootstrap failed: {done.error}")
+            raise RuntimeError(f"a draw of the bootstrap failed: {done.message}")
         found[done.task[0]] = done.result
         _tell(on_draw, len(done.result))
     return np.concatenate([found[at] for at in sorted(found)]) if found else np.empty((0, len(vector)))

@@ -236,9 +236,9 @@ def _executed(
                     yield done.task, done.result
                     continue
                 name = done.task.name if done.task.kind == "runs" else f"{done.task.kind}/{done.task.name}"
-                failures.append(Failure(run=name, reason=done.error))
-                record.write("note", run=name, reason=done.error)
-                log.warning("%s failed: %s", name, done.error)
+                failures.append(Failure(run=name, reason=done.message))
+                record.write("note", run=name, reason=done.message)
+                log.warning("%s failed: %s", name, done.message)
         finally:
             record.close()
 
