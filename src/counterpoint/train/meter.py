@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,18 @@ def count_tokens(batch: Batch, knots_per_token: int) -> int:
 class Meter:
     """Collects step reports and speaks every `log_every` steps; silent on all ranks but the first."""
 
-    def __init__(self, config: TrainConfig, *, step: int, elapsed_s: float, speaks: bool, progress: bool) -> None:
-        """Open the records of `config.out`; `step` and `elapsed_s` are where the run goes on from."""
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        start: tuple[int, float],
+        speaks: bool,
+        progress: bool,
+        on_metrics: Callable[[Mapping[str, Json]], None] | None = None,
+    ) -> None:
+        """Open the records of `config.out`; `start` is the step and the seconds that the run continues from."""
+        step, elapsed_s = start
+        self._on_metrics = on_metrics if speaks else None
         self._config = config
         self._record = RunRecord(config.out / "metrics.jsonl") if speaks else None
         self._board = _open_board(config, step) if speaks and config.tensorboard else None
@@ -99,6 +110,8 @@ class Meter:
                 f"step {step} loss {self.last['loss']:.4f} {self.last['tokens_per_s']:.0f} tokens/s "
                 f"{self.last['experience_hours_per_hour']:.0f} h/h"
             )
+        if self._on_metrics is not None:
+            self._on_metrics(self.last)
         if self._board is not None:
             for key, value in _scalars(self.last):
                 self._board.add_scalar(key, value, step)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,11 @@ def train(
     resume: bool = False,
     sources: Sequence[EpisodeSource] | None = None,
     progress: bool = True,
+    on_metrics: Callable[[Mapping[str, Json]], None] | None = None,
 ) -> TrainResult:
-    """Train as `config` says, writing everything below `config.out`; `sources` replaces its stores.
+    """Train as `config` says and write everything below `config.out`.
+
+    `sources` replaces the configuration's stores; the first process calls `on_metrics` with each metric record.
 
     Raises:
         ConfigError: settings that do not fit the data, the machine, or the run to resume.
@@ -74,7 +77,8 @@ def train(
         state = initial_state(config, world)
         if saved is not None:
             restore_state(state, config, saved)
-        meter = Meter(config, step=state.step, elapsed_s=state.elapsed_s, speaks=world.rank == 0, progress=progress)
+        start = (state.step, state.elapsed_s)
+        meter = Meter(config, start=start, speaks=world.rank == 0, progress=progress, on_metrics=on_metrics)
         meter.write_config(to_dict(config), data.describe())
         if saved is not None:
             meter.note(f"resumed at step {state.step}", step=state.step)
