@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from counterpoint.ingest import ReadOptions
-from counterpoint.ingest.recording.feature import LogFeature, LogRobot, map_features
+from counterpoint.ingest.recording.features import LogFeature, LogRobot, map_features
 
 ROBOT = LogRobot(name="made", rate_hz=10.0, description="", source="")
 

@@ -35,7 +35,7 @@ from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest import ingest
 from counterpoint.ingest.formats import open_source
-from counterpoint.ingest.mapping.mapping import FeatureMap, RobotMapping
+from counterpoint.ingest.mapping.robot_mapping import FeatureMap, RobotMapping
 from counterpoint.ingest.messages.pixels import PixelEncoder
 from counterpoint.ingest.recording.source import Ingested, ReadOptions
 from counterpoint.store import Store

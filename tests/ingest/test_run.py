@@ -15,8 +15,8 @@ from counterpoint.cli.main import main
 from counterpoint.core.errors import StoreError
 from counterpoint.engine import LocalEngine, open_engine
 from counterpoint.ingest import ReadOptions, ingest, load_mapping, open_source, prepare
-from counterpoint.ingest.files.ledger import Ledger, claim_name
-from counterpoint.ingest.files.quarantine import Quarantined, QuarantineList
+from counterpoint.ingest.pipeline.ledger import Ledger, claim_name
+from counterpoint.ingest.pipeline.quarantine import Quarantined, QuarantineList
 from counterpoint.store import Store, ViewFrames
 
 

@@ -25,7 +25,7 @@ from spoiling import again_with_its_own_mapping, read_all, reason_of, spoilt
 from zarr_writers import PACKERS, Format, pack, put, write_zarr
 
 from counterpoint.ingest import ReadOptions, ingest
-from counterpoint.ingest.zarr_layout import looks_like_zarr, open_zarr
+from counterpoint.ingest.zarr import looks_like_zarr, open_zarr
 from counterpoint.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs:UserWarning")

@@ -92,7 +92,7 @@ def quantised(seed: int) -> Streams:
 
 def recorded(folder: Path, store: Path) -> Iterator[Streams]:
     """Yield the recordings of the 26-joint humanoid; `store` is where they are read into."""
-    from counterpoint.ingest.run import ingest
+    from counterpoint.ingest.pipeline.run import ingest
     from counterpoint.store import Store
 
     if not (store / "store.json").exists():

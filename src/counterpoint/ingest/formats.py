@@ -1,6 +1,6 @@
 """The table of log formats: found by content, in this order, never by a file's name.
 
-A format is one row and one module or package with an `open` function; see `ingest.source`.
+A format is one row here and one room with a `looks_like_...` and an `open_...` function; see `recording.source`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from counterpoint.ingest.recording.source import LogFormat, LogSource, ReadOptio
 from counterpoint.ingest.rlds import looks_like_rlds, open_rlds
 from counterpoint.ingest.rosbag import looks_like_ros, open_ros
 from counterpoint.ingest.table import looks_like_csv, looks_like_table, open_csv, open_table
-from counterpoint.ingest.zarr_layout import looks_like_zarr, open_zarr
+from counterpoint.ingest.zarr import looks_like_zarr, open_zarr
 
 FORMATS: dict[str, LogFormat] = {
     each.name: each

@@ -1,1 +1,1 @@
-"""Files of logs: safe paths, tables, the ledger of what was read, quarantine."""
+"""Files that strangers wrote: paths that stay inside the log, Parquet and its columns, JSON."""

@@ -17,7 +17,7 @@ from counterpoint.core.errors import IngestError
 from counterpoint.ingest.hdf5.layout import EpisodeLabels, Hdf5Layout, is_pictures, is_series, width_of
 from counterpoint.ingest.hdf5.safe import datasets, find, text_of
 from counterpoint.ingest.mapping.guess import guess_channels
-from counterpoint.ingest.recording.feature import LogFeature, Role
+from counterpoint.ingest.recording.features import LogFeature, Role
 
 RATE_HZ = 50.0
 JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")

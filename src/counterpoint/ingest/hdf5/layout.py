@@ -8,7 +8,7 @@ import h5py
 
 from counterpoint.core.episode import Source
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.recording.feature import LogFeature
+from counterpoint.ingest.recording.features import LogFeature
 from counterpoint.ingest.recording.pictures import is_picture_shape
 
 MAX_WIDTH = 4096

@@ -17,16 +17,16 @@ from counterpoint.ingest.hdf5 import aloha, hdf5_files, robomimic
 from counterpoint.ingest.hdf5.layout import Hdf5Layout
 from counterpoint.ingest.hdf5.probe import probe
 from counterpoint.ingest.hdf5.safe import find, opened, read_array
-from counterpoint.ingest.recording.feature import LogRobot, map_features, slug
+from counterpoint.ingest.recording.features import LogRobot, map_features, slug
 from counterpoint.ingest.recording.pictures import camera_names, frame_stream, picture_video
-from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recorded_log import RecordedLog, choose_rate
 from counterpoint.ingest.recording.recording import Recording, Series, widened
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.store import EncodedVideo
 
 
 class Hdf5Log(RecordedLog):
-    """A file or a folder of files; see `ingest.source.LogSource`."""
+    """A file or a folder of files; see `recording.source.LogSource`."""
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         """Find the episodes and the layout of the first readable one; raises IngestError."""

@@ -17,11 +17,12 @@ from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import IngestError, StoreError
 from counterpoint.core.stream import Stream, text_stream, vector_stream
+from counterpoint.ingest.files.columns import column_values, matrix, scalars
+from counterpoint.ingest.files.parquet import read_columns
 from counterpoint.ingest.files.paths import file_size
-from counterpoint.ingest.files.tables import column_values, matrix, read_columns, scalars
 from counterpoint.ingest.lerobot.info import Info
-from counterpoint.ingest.mapping.mapping import RobotMapping
-from counterpoint.ingest.recording.feature import slug
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping
+from counterpoint.ingest.recording.features import slug
 from counterpoint.ingest.recording.pictures import camera_names, picture_bytes, picture_video
 from counterpoint.ingest.recording.source import Ingested, Labels
 from counterpoint.store import EncodedVideo
@@ -86,7 +87,7 @@ def check_rows(table: pa.Table, index: int, length: int | None, info: Info, mapp
     """Check one episode's rows and give them types.
 
     Raises:
-        IngestError: `no_rows`, `length_mismatch`, `time_backwards`, `absurd_time`, or as `tables.matrix`.
+        IngestError: `no_rows`, `length_mismatch`, `time_backwards`, `absurd_time`, or as `columns.matrix`.
     """
     if not table.num_rows:
         raise IngestError(f"{where}: no rows", reason="no_rows")

@@ -9,7 +9,7 @@ from pathlib import Path
 from counterpoint.ingest.lerobot.episode import Rows
 from counterpoint.ingest.lerobot.info import Info
 from counterpoint.ingest.lerobot.robot import map_robot
-from counterpoint.ingest.mapping.mapping import RobotMapping
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping
 from counterpoint.ingest.recording.source import ReadOptions
 
 

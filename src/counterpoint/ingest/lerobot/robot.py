@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterpoint.ingest.lerobot.info import ACTION_NAMES, BOOKKEEPING, STATE_NAMES, Feature, Info
-from counterpoint.ingest.mapping.mapping import RobotMapping
-from counterpoint.ingest.recording.feature import LogFeature, LogRobot, Role, map_features, slug
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping
+from counterpoint.ingest.recording.features import LogFeature, LogRobot, Role, map_features, slug
 from counterpoint.ingest.recording.source import ReadOptions
 
 
@@ -14,7 +14,7 @@ def map_robot(info: Info, root: Path, options: ReadOptions) -> tuple[RobotMappin
     """Return the mapping to use and reason codes of what was left out or guessed.
 
     Raises:
-        IngestError: `no_action` or `robot_not_fitting`, as `ingest.feature.map_features`.
+        IngestError: `no_action` or `robot_not_fitting`, as `map_features`.
         ConfigError: a mapping file names channels that its own robot does not have.
     """
     action, state = info.first(ACTION_NAMES), info.first(STATE_NAMES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.parquet import open_parquet
 from counterpoint.ingest.files.paths import fill_template, inside
-from counterpoint.ingest.files.tables import open_parquet
 from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
 from counterpoint.ingest.lerobot.folder import LeRobotFolder
 from counterpoint.ingest.lerobot.info import Info, read_json_lines
@@ -16,7 +16,7 @@ MAX_EPISODES = 10**8
 
 
 class LeRobotV21(LeRobotFolder):
-    """A v2.1 folder opened for reading; see `ingest.source.LogSource`."""
+    """A v2.1 folder opened for reading; see `recording.source.LogSource`."""
 
     def __init__(self, path: Path, info: Info, options: ReadOptions) -> None:
         """Read the metadata; raises IngestError."""

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.columns import column_values, scalars
+from counterpoint.ingest.files.parquet import open_parquet, read_columns
 from counterpoint.ingest.files.paths import fill_template, inside
-from counterpoint.ingest.files.tables import column_values, open_parquet, read_columns, scalars
 from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
 from counterpoint.ingest.lerobot.folder import LeRobotFolder
 from counterpoint.ingest.lerobot.info import Info
@@ -20,7 +21,7 @@ PIECE = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
 
 class LeRobotV30(LeRobotFolder):
-    """A v3.0 folder opened for reading; see `ingest.source.LogSource`."""
+    """A v3.0 folder opened for reading; see `recording.source.LogSource`."""
 
     def __init__(self, path: Path, info: Info, options: ReadOptions) -> None:
         """Read the metadata; raises IngestError."""

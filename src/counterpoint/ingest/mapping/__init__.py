@@ -1,1 +1,1 @@
-"""Mappings: which feature of a log is which stream, in which unit."""
+"""Which column of a log is which channel of a robot, and in what unit: guessed from names, or read from a file."""

@@ -1,7 +1,7 @@
 """Guessing what a column is from its name: `kLeftShoulderPitch`, `right_gripper.pos`, `waist_yaw`.
 
 A guess is a start for people: `counterpoint ingest` uses it where no robot is given, and it can be
-written out, corrected and given back (`ingest.mapping`). What no name says stays unknown.
+written out, corrected and given back (`mapping.robot_mapping`). What no name says stays unknown.
 """
 
 from __future__ import annotations

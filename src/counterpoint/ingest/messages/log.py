@@ -11,14 +11,15 @@ from pathlib import Path
 
 from counterpoint.core.embodiment import embodiment_from_dict
 from counterpoint.core.episode import SOURCES
-from counterpoint.ingest.mapping.mapping import FeatureMap, RobotMapping
+from counterpoint.ingest.mapping.robot_mapping import FeatureMap, RobotMapping
 from counterpoint.ingest.messages.camera import Camera
 from counterpoint.ingest.messages.gather import Gathered
 from counterpoint.ingest.messages.pick import by_sender, pick
 from counterpoint.ingest.messages.survey import CAMERAS, DECODERS, Reading, Survey, survey
 from counterpoint.ingest.messages.topic import Block, Container, Decoder, Topic
-from counterpoint.ingest.recording.feature import LogFeature, LogRobot, map_features, slug
-from counterpoint.ingest.recording.recording import Recording, build_episode, merged_texts
+from counterpoint.ingest.recording.episode import build_episode
+from counterpoint.ingest.recording.features import LogFeature, LogRobot, map_features, slug
+from counterpoint.ingest.recording.recording import Recording, merged_texts
 from counterpoint.ingest.recording.source import Ingested, Labels, ReadOptions
 from counterpoint.store import EncodedVideo
 

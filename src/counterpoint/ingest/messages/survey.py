@@ -11,7 +11,7 @@ from counterpoint.ingest.messages.flat import JsonDecoder
 from counterpoint.ingest.messages.kinds import Kind, is_command, is_state, kind_of
 from counterpoint.ingest.messages.pick import Picked, by_sender, pick
 from counterpoint.ingest.messages.topic import Block, Container, Decoder, MessageBatch, Topic
-from counterpoint.ingest.recording.feature import LogFeature, Role, stream_name
+from counterpoint.ingest.recording.features import LogFeature, Role, stream_name
 
 DECODERS: dict[str, Callable[[Topic, str], Decoder]] = {
     "cdr": LayoutDecoder,

@@ -9,18 +9,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import StreamSpec
-from counterpoint.core.episode import Episode, Provenance
-from counterpoint.core.errors import IngestError
-from counterpoint.core.stream import Stream, TimeSource, text_stream, vector_stream
-from counterpoint.ingest.mapping.mapping import RobotMapping
-from counterpoint.ingest.recording.feature import slug
-from counterpoint.ingest.recording.source import Ingested, Labels
+from counterpoint.core.stream import Stream, TimeSource
 from counterpoint.store import EncodedVideo
 
 MAX_SECONDS = 1e8
@@ -72,111 +66,6 @@ class Recording:
         return digest.hexdigest()
 
 
-def build_episode(
-    recording: Recording,
-    mapping: RobotMapping,
-    labels: Labels,
-    *,
-    path: Path,
-    item: str,
-    rate_hz: float,
-    content_hash: str | None = None,
-) -> Ingested:
-    """Put an episode together.
-
-    Args:
-        recording: the samples; must hold every feature of `mapping`.
-        mapping: which feature is which stream.
-        labels: what no log says of itself.
-        path: the log.
-        item: name of the item in the log; empty where the log is one episode.
-        rate_hz: nominal rate of streams whose feature has none.
-        content_hash: of the original bytes, where the reader has it; else of the samples.
-
-    Raises:
-        IngestError: `missing_stream`, `no_rows`, `not_finite`, `time_backwards`, `absurd_time`.
-    """
-    where = f"{path}, {item}" if item else str(path)
-    content = content_hash or recording.content_hash()
-    streams, notes = _vectors(recording, mapping, rate_hz, where)
-    if not any(len(stream) for stream in streams.values()):
-        raise IngestError(f"{where}: no samples", reason="no_rows")
-    if recording.texts:
-        times = np.asarray([time for time, _ in recording.texts], dtype=np.int64)
-        streams["instruction"] = text_stream(INSTRUCTION, times, [text for _, text in recording.texts])
-    streams.update(recording.frames)
-    instruction = recording.texts[0][1] if recording.texts else ""
-    provenance = Provenance(
-        robot=mapping.robot.name,
-        task=slug(instruction),
-        instruction=instruction,
-        site=labels.site,
-        environment=labels.environment,
-        source=labels.source,
-        operator=labels.operator,
-        licence=labels.licence,
-        origin=f"{path.resolve().name}:{item}" if item else path.resolve().name,
-        content_hash=content,
-        success=recording.success,
-        notes=(*recording.notes, *notes),
-    )
-    stem = "-".join(filter(None, (slug(path.resolve().stem), slug(item, 64)))) or "episode"
-    episode = Episode(
-        episode_id=f"{stem}-{content[:12]}", embodiment=mapping.robot, provenance=provenance, streams=streams
-    )
-    return Ingested(episode=episode, videos=recording.videos)
-
-
-def _vectors(
-    recording: Recording, mapping: RobotMapping, rate_hz: float, where: str
-) -> tuple[dict[str, Stream], list[str]]:
-    """Return the vector streams, and notes on them."""
-    specs = mapping.specs(rate_hz)
-    streams: dict[str, Stream] = {}
-    notes: list[str] = []
-    for each in mapping.features:
-        if each.feature not in recording.series:
-            raise IngestError(f"{where}: no samples of {each.feature!r}", reason="missing_stream")
-        series = recording.series[each.feature]
-        check_times(series.capture_ns, f"{where}: {each.feature}")
-        values = checked_values(series.values, len(each.channels), f"{where}: {each.feature}")
-        streams[each.stream] = vector_stream(
-            specs[each.stream],
-            series.capture_ns,
-            each.convert(values),
-            arrival_ns=None if series.arrival_ns is None else np.maximum(series.arrival_ns, series.capture_ns),
-            time_source=series.time_source,
-        )
-        notes += _odd_units(streams[each.stream])
-    return streams, notes
-
-
-def check_times(capture_ns: NDArray[np.int64], where: str) -> None:
-    """Raise IngestError where times run backwards (`time_backwards`) or span years (`absurd_time`)."""
-    late = np.flatnonzero(np.diff(capture_ns) < 0)
-    if late.size:
-        raise IngestError(f"{where}: time runs backwards after sample {late[0]}", reason="time_backwards")
-    if len(capture_ns) and (int(capture_ns[-1]) - int(capture_ns[0])) / 1e9 > MAX_SECONDS:
-        raise IngestError(
-            f"{where}: lasts {(int(capture_ns[-1]) - int(capture_ns[0])) / 1e9:g} s", reason="absurd_time"
-        )
-
-
-def checked_values(values: NDArray[np.floating], width: int, where: str) -> NDArray[np.float32]:
-    """Return float32 [samples, width]; raises IngestError `dimension_mismatch` or `not_finite`."""
-    if values.ndim != 2 or values.shape[1] != width:
-        raise IngestError(f"{where}: shape {values.shape}, expected [samples, {width}]", reason="dimension_mismatch")
-    with np.errstate(over="ignore", invalid="ignore"):
-        narrow = values.astype(np.float32)
-    if not np.isfinite(narrow).all():
-        row, column = np.argwhere(~np.isfinite(narrow))[0]
-        raise IngestError(
-            f"{where}: sample {row}, number {column} is {values[row, column]}; expected a finite number",
-            reason="not_finite",
-        )
-    return narrow
-
-
 def widened(values: NDArray[np.generic]) -> NDArray[np.float64]:
     """Return float64; a signalling NaN is a NaN like any other, and no reason for a warning."""
     with np.errstate(invalid="ignore"):
@@ -188,10 +77,3 @@ def merged_texts(times_ns: Sequence[int], texts: Sequence[str]) -> tuple[tuple[i
     return tuple(
         (int(times_ns[row]), texts[row]) for row in range(len(texts)) if row == 0 or texts[row] != texts[row - 1]
     )
-
-
-def _odd_units(stream: Stream) -> list[str]:
-    angles = [column for column, channel in enumerate(stream.spec.channels) if channel.unit == "rad"]
-    values = np.asarray(stream.values, dtype=np.float32)
-    is_odd = bool(angles and len(values) and np.abs(values[:, angles]).max() > LARGEST_ANGLE)
-    return [f"not_in_rad:{stream.spec.name}"] if is_odd else []

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.episode import Episode, Source
-from counterpoint.ingest.mapping.mapping import RobotMapping
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping
 from counterpoint.store import EncodedVideo
 
 

@@ -12,9 +12,9 @@ from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
 from counterpoint.ingest.files.paths import inside
-from counterpoint.ingest.recording.feature import LogRobot, map_features, slug
+from counterpoint.ingest.recording.features import LogRobot, map_features, slug
 from counterpoint.ingest.recording.pictures import camera_names, picture_video
-from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recorded_log import RecordedLog, choose_rate
 from counterpoint.ingest.recording.recording import Recording, Series, merged_texts
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.rlds.example import Values, parse_example
@@ -24,7 +24,7 @@ from counterpoint.ingest.rlds.tfrecord import Record, list_records, read_record
 
 
 class RldsLog(RecordedLog):
-    """One version of a dataset, all splits, or one file of it; see `ingest.source.LogSource`."""
+    """One version of a dataset, all splits, or one file of it; see `recording.source.LogSource`."""
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         """Read the metadata and find the records; raises IngestError."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from counterpoint.core.clock import absolute_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.mapping.guess import unknown_channels
-from counterpoint.ingest.recording.feature import LogFeature, Role
-from counterpoint.ingest.recording.recording import MAX_SECONDS, check_times, widened
+from counterpoint.ingest.recording.episode import MAX_SECONDS, check_times
+from counterpoint.ingest.recording.features import LogFeature, Role
+from counterpoint.ingest.recording.recording import widened
 from counterpoint.ingest.rlds.example import Values
 from counterpoint.ingest.rlds.structure import Leaf
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.mapping.mapping import RobotMapping
-from counterpoint.ingest.recording.feature import LogFeature, Role
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping
+from counterpoint.ingest.recording.features import LogFeature, Role
 
 MAX_WIDTH = 4096
 EPISODE = ("episode_index", "episode_id", "episode")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.parquet import MAGIC, damaged_parquet, open_parquet
 from counterpoint.ingest.files.paths import inside, starts_with
-from counterpoint.ingest.files.tables import MAGIC, damaged_parquet, open_parquet
 from counterpoint.ingest.table.arrow_file import ArrowShard, is_arrow
 from counterpoint.ingest.table.shard import Shard, checked_schema
 
@@ -72,7 +72,7 @@ class ParquetShard:
     """A Parquet file, read a few row groups at a time; see `ingest.table.shard.Shard`."""
 
     def __init__(self, path: Path) -> None:
-        """Read the footer; raises IngestError as `tables.open_parquet`."""
+        """Read the footer; raises IngestError as `open_parquet`."""
         self.path = path
         self._file = open_parquet(path)
         metadata = self._file.metadata

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
-from counterpoint.ingest.files.tables import column_values, list_width, matrix, scalars
-from counterpoint.ingest.mapping.mapping import RobotMapping, TimeColumn
-from counterpoint.ingest.recording.feature import LogRobot, map_features, slug
+from counterpoint.ingest.files.columns import column_values, list_width, matrix, scalars
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping, TimeColumn
+from counterpoint.ingest.recording.features import LogRobot, map_features, slug
 from counterpoint.ingest.recording.pictures import camera_names, picture_bytes, picture_video
-from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recorded_log import RecordedLog, choose_rate
 from counterpoint.ingest.recording.recording import Recording, Series, merged_texts
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.table.columns import sort_columns, with_columns
@@ -40,7 +40,7 @@ class Piece:
 
 
 class TableLog(RecordedLog):
-    """Files of one split or several; see `ingest.source.LogSource`."""
+    """Files of one split or several; see `recording.source.LogSource`."""
 
     def __init__(self, path: Path, options: ReadOptions, splits: Mapping[str, Sequence[Shard]]) -> None:
         """Sort the columns and find the episodes; raises IngestError."""

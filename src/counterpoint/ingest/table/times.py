@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
-from counterpoint.ingest.files.tables import scalars
+from counterpoint.ingest.files.columns import scalars
 from counterpoint.ingest.mapping.units import TIME_UNITS, guess_time_unit
 
 TOLERANCE_S = 5e-6

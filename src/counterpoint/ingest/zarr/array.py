@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.zarr_layout.codecs import CODECS, JPEG_XL, decode_chunk
-from counterpoint.ingest.zarr_layout.holder import Holder
+from counterpoint.ingest.zarr.codecs import CODECS, JPEG_XL, decode_chunk
+from counterpoint.ingest.zarr.holder import Holder
 
 MAX_METADATA_BYTES = 2**20
 MAX_CHUNK_BYTES = 2**30

@@ -1,7 +1,7 @@
 """The numeric features of a log, and the robot whose channels they are; shared by all readers.
 
 A reader lists its features; `map_features` ties them to the robot that was given where it fits, and
-else makes a robot up from the column names, for people to correct (`ingest.mapping`).
+else makes a robot up from the column names, for people to correct (`mapping.robot_mapping`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.mapping.guess import guess_channels, unknown_channels
-from counterpoint.ingest.mapping.mapping import FeatureMap, RobotMapping
+from counterpoint.ingest.mapping.robot_mapping import FeatureMap, RobotMapping
 from counterpoint.ingest.recording.source import ReadOptions
 
 Role = Literal["action", "state", "other"]

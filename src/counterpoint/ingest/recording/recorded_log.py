@@ -8,13 +8,14 @@ from pathlib import Path
 
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import IngestError, StoreError
-from counterpoint.ingest.mapping.mapping import RobotMapping
-from counterpoint.ingest.recording.recording import Recording, build_episode
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping
+from counterpoint.ingest.recording.episode import build_episode
+from counterpoint.ingest.recording.recording import Recording
 from counterpoint.ingest.recording.source import Ingested, ReadOptions
 
 
 class RecordedLog(ABC):
-    """A log opened for reading; see `ingest.source.LogSource`. Holds one item's samples at a time."""
+    """A log opened for reading; see `recording.source.LogSource`. Holds one item's samples at a time."""
 
     def __init__(
         self, path: Path, options: ReadOptions, mapping: RobotMapping, notes: Sequence[str], rate_hz: float

@@ -15,14 +15,14 @@ from counterpoint.core.embodiment import Channel, Quantity, Unit
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
 from counterpoint.ingest.mapping.guess import unknown_channels
-from counterpoint.ingest.recording.feature import LogFeature, LogRobot, Role, map_features, slug
+from counterpoint.ingest.recording.features import LogFeature, LogRobot, Role, map_features, slug
 from counterpoint.ingest.recording.pictures import camera_names, frame_stream, is_picture_shape
-from counterpoint.ingest.recording.recorded import RecordedLog, choose_rate
+from counterpoint.ingest.recording.recorded_log import RecordedLog, choose_rate
 from counterpoint.ingest.recording.recording import Recording, Series, widened
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.table.times import clock_ns
-from counterpoint.ingest.zarr_layout.array import ZarrArray, load_array
-from counterpoint.ingest.zarr_layout.holder import ENDS, open_holder
+from counterpoint.ingest.zarr.array import ZarrArray, load_array
+from counterpoint.ingest.zarr.holder import ENDS, open_holder
 
 MAX_WIDTH = 4096
 MAX_ROWS = 2**28
@@ -43,7 +43,7 @@ _PARTS: dict[str, tuple[int, Quantity, Unit]] = {
 
 
 class ZarrLog(RecordedLog):
-    """A folder or a zip; see `ingest.source.LogSource`."""
+    """A folder or a zip; see `recording.source.LogSource`."""
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         """Read the metadata of all arrays and the ends of the episodes; raises IngestError."""

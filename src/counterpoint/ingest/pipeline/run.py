@@ -19,12 +19,12 @@ from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import ConfigError, EmbodimentError, IngestError, StoreError, UnknownNameError
 from counterpoint.core.records import Json
 from counterpoint.engine import Done, Engine, LocalEngine, WorkerDied
-from counterpoint.ingest.files.ledger import Ledger, claim_name
-from counterpoint.ingest.files.quarantine import Quarantined, QuarantineList
-from counterpoint.ingest.mapping.mapping import RobotMapping
+from counterpoint.ingest.mapping.robot_mapping import RobotMapping
+from counterpoint.ingest.pipeline.find_logs import find_logs
+from counterpoint.ingest.pipeline.ledger import Ledger, claim_name
+from counterpoint.ingest.pipeline.quarantine import Quarantined, QuarantineList
+from counterpoint.ingest.pipeline.worker import Item, ItemResult, Job, Log, Opened, close, ingest_item, open_log
 from counterpoint.ingest.recording.source import Labels, ReadOptions
-from counterpoint.ingest.walk import find_logs
-from counterpoint.ingest.work import Item, ItemResult, Job, Log, Opened, close, ingest_item, open_log
 from counterpoint.store import Store, StoreWriter
 
 Task = TypeVar("Task")

@@ -13,10 +13,10 @@ from typing import Literal
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import CounterpointError, EmbodimentError, IngestError, StoreError, StreamError
-from counterpoint.ingest.files.ledger import Ledger
 from counterpoint.ingest.formats import open_source
+from counterpoint.ingest.pipeline.find_logs import is_named_as_log
+from counterpoint.ingest.pipeline.ledger import Ledger
 from counterpoint.ingest.recording.source import Ingested, LogSource, ReadOptions
-from counterpoint.ingest.walk import is_named_as_log
 from counterpoint.store import StoreWriter
 from counterpoint.store.files.layout import MANIFEST
 from counterpoint.store.files.manifest import manifest_from_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterpoint.ingest.recording.source import LogSource, ReadOptions
-from counterpoint.ingest.zarr_layout.holder import has_episode_ends
+from counterpoint.ingest.zarr.holder import has_episode_ends
 
 
 def looks_like_zarr(path: Path) -> bool:
@@ -19,6 +19,6 @@ def looks_like_zarr(path: Path) -> bool:
 
 def open_zarr(path: Path, options: ReadOptions) -> LogSource:
     """Open a replay buffer; raises IngestError."""
-    from counterpoint.ingest.zarr_layout.log import ZarrLog  # asks for numcodecs, which is an extra
+    from counterpoint.ingest.zarr.log import ZarrLog  # asks for numcodecs, which is an extra
 
     return ZarrLog(path, options)
