@@ -1,4 +1,4 @@
-"""The catalogue over a million rows: `python benchmarks/data_catalog.py [--episodes 1000000]`.
+"""The catalog over a million rows: `python benchmarks/data_catalog.py [--episodes 1000000]`.
 
 The rows are made up (1,000 sites, 20 robots, 240 tasks, about 60,000 different instructions, two years of weeks) and
 lie in a memory-mapped Arrow file with the columns of `Store.flat`; nothing else is synthetic. The search index is
@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterpoint.catalog.search import coded_texts, open_index, search
-from counterpoint.catalog.sql import Catalogue
+from counterpoint.catalog.search.text_search import coded_texts, open_index, search
+from counterpoint.catalog.sql import Catalog
 from counterpoint.catalog.summary import GROUP_KEYS, summarize_table
 from counterpoint.core.clock import NS_PER_SECOND
 
@@ -152,12 +152,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             best = search(table, query, root=Path(folder), limit=1)
             figures[f"search {query!r}"] = {"seconds": spent, "best_score": best[0].score if best else 0.0}
             print(f"  {query!r}: {best[0].text if best else None!r}")
-        catalogue = Catalogue([], table=table)
-        figures["open for SQL"] = {"seconds": timed(lambda: Catalogue([], table=table), options.repeats)}
+        catalog = Catalog([], table=table)
+        figures["open for SQL"] = {"seconds": timed(lambda: Catalog([], table=table), options.repeats)}
         for number, sql in enumerate(SQL):
-            figures[f"SQL {number + 1}"] = {"seconds": timed(lambda sql=sql: catalogue.query(sql), options.repeats)}  # type: ignore[misc]  # as above
+            figures[f"SQL {number + 1}"] = {"seconds": timed(lambda sql=sql: catalog.query(sql), options.repeats)}  # type: ignore[misc]  # as above
         figures["condition of a mixture"] = {
-            "seconds": timed(lambda: catalogue.where("environment = 'bakery' AND success"), options.repeats)
+            "seconds": timed(lambda: catalog.where("environment = 'bakery' AND success"), options.repeats)
         }
         figures |= peers(table, options.repeats)
     print(f"{options.episodes} episodes")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from catalogue_episodes import episode, make_store, robot
+from catalog_episodes import episode, make_store, robot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.catalog.duplicates import alike_pairs, describe_clusters
-from counterpoint.catalog.fingerprint import Fingerprint, fingerprint, phash, simhash
-from counterpoint.catalog.prints import FILE, open_clusters, open_prints
+from counterpoint.catalog.duplicates.clusters import alike_pairs, describe_clusters
+from counterpoint.catalog.duplicates.fingerprint import Fingerprint, fingerprint, phash, simhash
+from counterpoint.catalog.duplicates.fingerprint_table import FILE, find_clusters, open_fingerprints
 from counterpoint.core.stream import vector_stream
 from counterpoint.ingest import ingest
 from counterpoint.store import Store
@@ -21,7 +21,7 @@ from counterpoint.store.views.video_view import ViewFrames
 
 
 def clusters(store: Store) -> list[set[str]]:
-    labels, unread = open_clusters([store])
+    labels, unread = find_clusters([store])
     assert not unread
     return [set(cluster.episodes) for cluster in describe_clusters(store.flat(), labels)]
 
@@ -67,16 +67,16 @@ def test_one_and_no_episode(tmp_path: Path) -> None:
 
 def test_fingerprints_are_kept_and_made_again_when_damaged(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store", [episode(f"e{i}", seed=i) for i in range(3)])
-    expected, _ = open_prints(store)
-    assert open_prints(store)[0].equals(expected)
+    expected, _ = open_fingerprints(store)
+    assert open_fingerprints(store)[0].equals(expected)
     content = (store.root / FILE).read_bytes()
     for damaged in (content[:100], b"", content[:300] + bytes([content[300] ^ 255]) + content[301:]):
         (store.root / FILE).write_bytes(damaged)
-        assert open_prints(Store.open(store.root))[0].equals(expected)
+        assert open_fingerprints(Store.open(store.root))[0].equals(expected)
 
 
 def test_only_new_episodes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_prints(make_store(tmp_path / "store", [episode("a"), episode("b", seed=1)]))
+    open_fingerprints(make_store(tmp_path / "store", [episode("a"), episode("b", seed=1)]))
     store = make_store(tmp_path / "store", [episode("c", seed=2)])
     read: list[str] = []
 
@@ -84,8 +84,8 @@ def test_only_new_episodes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read.append(episode_id)
         return fingerprint(store, episode_id, view)
 
-    monkeypatch.setattr("counterpoint.catalog.prints.fingerprint", noted)
-    assert open_prints(store)[0].num_rows == 3
+    monkeypatch.setattr("counterpoint.catalog.duplicates.fingerprint_table.fingerprint", noted)
+    assert open_fingerprints(store)[0].num_rows == 3
     assert read == ["c"]
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_episode_is_told_and_stands_alone(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store", [episode("a"), episode("b", site="x"), episode("c", site="y")])
     folder = next((store.root / "episodes").glob("*/b"))
     (folder / "streams.parquet").write_bytes(b"PAR1")
-    labels, unread = open_clusters([Store.open(store.root)])
+    labels, unread = find_clusters([Store.open(store.root)])
     assert len(unread) == 1
     assert "'b'" in unread[0]
     assert labels.tolist() == [0, 1, 0]
@@ -103,7 +103,7 @@ def test_no_false_alarm_on_recordings_of_one_task(realdata: Path, tmp_path: Path
     """The hundred G1 episodes all pick up the same bottle; none is a copy, and one that is copied is found."""
     ingest([realdata / "g1_inspire_26dof"], tmp_path / "store")
     store = Store.open(tmp_path / "store")
-    prints, _ = open_prints(store)
+    prints, _ = open_fingerprints(store)
     hashes = prints["trajectory"].to_numpy()
     distance = np.bitwise_count(hashes[:, None] ^ hashes[None, :])[np.triu_indices(len(hashes), 1)]
     assert len(store) == 100

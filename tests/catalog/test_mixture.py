@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from catalogue_episodes import episode, make_store
+from catalog_episodes import episode, make_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.catalog import load_mixture, save_mixture
-from counterpoint.catalog.mixing import MixtureRequest, PartRequest, _weights, freeze
-from counterpoint.catalog.mixture import SplitSettings
+from counterpoint.catalog.mixtures.freeze import MixtureRequest, PartRequest, _weights, freeze
+from counterpoint.catalog.mixtures.mixture import SplitSettings
 from counterpoint.core.errors import ConfigError, StoreError
 from counterpoint.store import Store
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from catalogue_episodes import flat_rows
+from catalog_episodes import flat_rows
 from numpy.typing import NDArray
 
-from counterpoint.catalog.search import INDEX, ROWS, coded_texts, open_index, search
+from counterpoint.catalog.search.text_search import INDEX, ROWS, coded_texts, open_index, search
 from counterpoint.core.errors import ConfigError
 
 TOLD = ["fold the towel", "put the red mug into the sink", "pour a glass of water", "wipe the table", "stack the boxes"]
@@ -110,7 +110,7 @@ def test_an_encoder_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_large_table_are_kept_until_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterpoint.catalog.search.CACHED_ROWS", 10)
+    monkeypatch.setattr("counterpoint.catalog.search.text_search.CACHED_ROWS", 10)
     first = table()
     expected = search(first, "mug", root=tmp_path)
     assert search(first, "mug", root=tmp_path) == expected

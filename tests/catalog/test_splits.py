@@ -7,12 +7,12 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 import pytest
-from catalogue_episodes import flat_rows
+from catalog_episodes import flat_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.catalog.mixture import SPLITS, SplitSettings
-from counterpoint.catalog.splits import SPLIT_KEYS, describe_division, divide
+from counterpoint.catalog.mixtures.mixture import SPLITS, SplitSettings
+from counterpoint.catalog.mixtures.splits import SPLIT_KEYS, describe_division, divide
 from counterpoint.core.errors import ConfigError, UnknownNameError
 
 KEYS = st.lists(st.sampled_from(SPLIT_KEYS), min_size=1, max_size=3, unique=True)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from counterpoint.catalog.sketch import QuantileSketch
-from counterpoint.catalog.statistics import (
+from counterpoint.catalog.mixtures.quantile_sketch import QuantileSketch
+from counterpoint.catalog.mixtures.statistics import (
     PROBABILITIES,
     StreamAccumulator,
     measure_episodes,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue_episodes import episode, make_store
+from catalog_episodes import episode, make_store
 
 from counterpoint.cli.main import main
 from counterpoint.store import Store

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.catalog.marks import CHECKED_SCHEMA, MARKS_SCHEMA, save_marks
-from counterpoint.catalog.mixture import SCHEMA as MIXTURE_SCHEMA
-from counterpoint.catalog.mixture import Mixture, Part
+from counterpoint.catalog.mixtures.mixture import SCHEMA as MIXTURE_SCHEMA
+from counterpoint.catalog.mixtures.mixture import Mixture, Part
 from counterpoint.core.clock import periodic_ns, seconds_to_ns
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode, Provenance

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import StoreError
 from counterpoint.store import EpisodeInfo, Store, StoreWriter, merge_index
-from counterpoint.store.index.index import Index
+from counterpoint.store.index.episode_index import EpisodeIndex
 from counterpoint.store.index.refresh import add_rows, reload_index
 from counterpoint.store.index.segments import INDEX, State
 
@@ -120,7 +120,7 @@ def test_flat_and_table_agree_with_the_manifests(root: Path) -> None:
         assert table["provenance"][place].as_py()["task"] == info.provenance.task == row["task"]
         assert len(table["streams"][place].as_py()) == len(info.streams)
     empty = State()
-    nothing = Store(root, Index(empty, partial(reload_index, root)), [])
+    nothing = Store(root, EpisodeIndex(empty, partial(reload_index, root)), [])
     assert nothing.flat().schema == flat.schema
     assert nothing.table.schema == table.schema
     assert list(nothing.episodes) == []
@@ -187,7 +187,7 @@ def test_segments_merge_into_one_order(
         fresh = sorted(set(part) - seen)[::-1]
         seen |= set(fresh)
         made = add_rows(folder, made, [bare(each) for each in fresh], is_writer=is_writer)
-    index = Index(made, None)
+    index = EpisodeIndex(made, None)
     expected = sorted(seen, key=str.encode)
     places = np.arange(len(index))
     assert [info.episode_id for info in index.infos(places)] == expected
@@ -206,7 +206,7 @@ def test_rows_scattered_over_segments_are_gathered_in_order(tmp_path: Path, monk
     for first in range(3):
         state = add_rows(tmp_path, state, [bare(f"{number:04d}") for number in range(first, 900, 3)])
     assert len(state.segments) == 3
-    index = Index(state, None)
+    index = EpisodeIndex(state, None)
     assert index.table(["episode_id"])["episode_id"].to_pylist() == [f"{number:04d}" for number in range(900)]
 
 

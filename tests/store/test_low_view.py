@@ -22,7 +22,7 @@ from counterpoint.store.files.mapped import locked
 from counterpoint.store.views import low as view_module
 from counterpoint.store.views import places as places_module
 from counterpoint.store.views.low import VIEW, LowView
-from counterpoint.store.views.places import key_of, keys_of
+from counterpoint.store.views.low_places import key_of, keys_of
 
 MakeEpisode = Callable[..., Episode]
 NUM_EPISODES = 12

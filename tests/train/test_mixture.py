@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from counterpoint.catalog.mixing import MixtureRequest, PartRequest, freeze
-from counterpoint.catalog.mixture import Mixture, SplitSettings, save_mixture
+from counterpoint.catalog.mixtures.freeze import MixtureRequest, PartRequest, freeze
+from counterpoint.catalog.mixtures.mixture import Mixture, SplitSettings, save_mixture
 from counterpoint.core.errors import StoreError
 from counterpoint.data.batches.sampler import WindowSampler
 from counterpoint.data.episodes.selection import select_episodes

@@ -3,7 +3,7 @@
 Reading samples is left to `store`, choosing windows to `data`.
 """
 
-from counterpoint.catalog.mixture import Mixture, Part, check_mixture, load_mixture, save_mixture
+from counterpoint.catalog.mixtures.mixture import Mixture, Part, check_mixture, load_mixture, save_mixture
 from counterpoint.catalog.summary import Share, Summary, episode_row, list_episodes, summarize
 
 __all__ = [

@@ -1,6 +1,6 @@
 """SQL over the index of stores, with DuckDB: reads only, sees no files, and cannot be talked out of either.
 
-episodes   one row an episode: the columns of `flat.flat_tables` and `hours`, `week` (Monday, a date)
+episodes   one row an episode: the columns of `flat.episode_table` and `hours`, `week` (Monday, a date)
 streams    one row a stream of an episode: episode_id, name, kind, samples, time_source
 marks      what `counterpoint check` found, where it has run
 clusters   near-duplicates (episode_id, cluster), where `catalog duplicates` has run
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from counterpoint.catalog.flat import DAY_NS, EARLIEST_NS, LATEST_NS, flat_tables
+from counterpoint.catalog.episode_table import DAY_NS, EARLIEST_NS, LATEST_NS, episode_table
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.store import Store
@@ -47,12 +47,12 @@ class Answer:
     """Whether there were more rows than asked for."""
 
 
-class Catalogue:
+class Catalog:
     """The index of some stores, ready for queries; one connection, for one thread."""
 
     def __init__(self, stores: Sequence[Store], *, table: pa.Table | None = None) -> None:
         """Register the index of `stores`; `table` replaces the flat table where it is at hand."""
-        self.table = flat_tables(stores) if table is None else table
+        self.table = episode_table(stores) if table is None else table
         self._connection = duckdb.connect(":memory:", config=dict(SETTINGS))
         self._connection.register("_flat", self.table.append_column("row", _numbers(self.table.num_rows)))
         dated = f"start_ns BETWEEN {EARLIEST_NS} AND {LATEST_NS - 1}"
@@ -77,7 +77,7 @@ class Catalogue:
             kinds = [statement.type.name for statement in statements]
             if kinds != ["SELECT"]:
                 found = ", ".join(kinds) or "nothing"
-                raise ConfigError(f"query: expected one SELECT, got {found}; the catalogue can only be read")
+                raise ConfigError(f"query: expected one SELECT, got {found}; the catalog is read-only")
             self._register_streams(sql)
             reader: pa.RecordBatchReader = self._connection.sql(sql).to_arrow_reader(limit + 1)
             batches: list[pa.RecordBatch] = []

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterpoint.catalog.flat import UNKNOWN, week_start_ns
+from counterpoint.catalog.episode_table import UNKNOWN, week_start_ns
 from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.core.records import Json
 from counterpoint.store import EpisodeInfo, Store

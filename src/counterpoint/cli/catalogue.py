@@ -98,13 +98,13 @@ def _list(store: Store, arguments: CatalogArguments) -> Reply:
 
 
 def _query(store: Store, arguments: CatalogArguments) -> Reply:
-    from counterpoint.catalog.sql import Catalogue
+    from counterpoint.catalog.sql import Catalog
 
     if not arguments.words:
         raise ConfigError(
             'query: expected SQL, for example: query "SELECT robot, sum(hours) FROM episodes GROUP BY robot"'
         )
-    answer = Catalogue([store]).query(" ".join(arguments.words), limit=arguments.limit or 1000)
+    answer = Catalog([store]).query(" ".join(arguments.words), limit=arguments.limit or 1000)
     rows: list[Json] = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     more = f"\n... and more; --limit {10 * len(rows)} shows more of them" if answer.is_cut else ""
     data: dict[str, Json] = {"columns": list(answer.columns), "rows": rows, "is_cut": answer.is_cut}
@@ -112,7 +112,7 @@ def _query(store: Store, arguments: CatalogArguments) -> Reply:
 
 
 def _search(store: Store, arguments: CatalogArguments) -> Reply:
-    from counterpoint.catalog.search import search
+    from counterpoint.catalog.search.text_search import search
 
     hits = search(store.flat(), " ".join(arguments.words), root=store.root, limit=arguments.limit or 10)
     rows = [(hit.score, hit.episodes, hit.hours, ", ".join(hit.robots), hit.text) for hit in hits]
@@ -122,12 +122,12 @@ def _search(store: Store, arguments: CatalogArguments) -> Reply:
 
 
 def _duplicates(store: Store, arguments: CatalogArguments) -> Reply:
-    from counterpoint.catalog.duplicates import describe_clusters
-    from counterpoint.catalog.prints import open_clusters
+    from counterpoint.catalog.duplicates.clusters import describe_clusters
+    from counterpoint.catalog.duplicates.fingerprint_table import find_clusters
     from counterpoint.engine import open_engine
 
     engine = open_engine("local", workers=arguments.workers)
-    labels, unread = open_clusters([store], engine=engine, progress=True)
+    labels, unread = find_clusters([store], engine=engine, progress=True)
     clusters = describe_clusters(store.flat(), labels)
     redundant = sum(cluster.redundant_hours for cluster in clusters)
     extra = sum(len(cluster.episodes) - 1 for cluster in clusters)
@@ -152,7 +152,7 @@ def _duplicates(store: Store, arguments: CatalogArguments) -> Reply:
 
 
 def _map(store: Store, arguments: CatalogArguments) -> Reply:
-    from counterpoint.catalog.projection import project_store
+    from counterpoint.catalog.search.projection import project_store
     from counterpoint.engine import open_engine
     from counterpoint.report.map_page import write_map
 

@@ -14,7 +14,7 @@ from counterpoint.core.errors import ConfigError, unknown_name
 from counterpoint.core.records import Json
 
 if TYPE_CHECKING:
-    from counterpoint.catalog.mixing import Freezing, PartRequest
+    from counterpoint.catalog.mixtures.freeze import FrozenMixture, PartRequest
 
 SplitBy = Literal["episode", "site", "environment", "task", "robot", "operator", "duplicate"]
 
@@ -54,8 +54,8 @@ class MixArguments(VerbArguments):
 
 def run_mix(arguments: MixArguments) -> Reply:
     """Freeze a mixture and write it."""
-    from counterpoint.catalog.mixing import MixtureRequest, freeze
-    from counterpoint.catalog.mixture import SplitSettings, load_mixture, save_mixture
+    from counterpoint.catalog.mixtures.freeze import MixtureRequest, freeze
+    from counterpoint.catalog.mixtures.mixture import SplitSettings, load_mixture, save_mixture
     from counterpoint.engine import open_engine
     from counterpoint.store import Store
 
@@ -81,7 +81,7 @@ def run_mix(arguments: MixArguments) -> Reply:
     return _reply(arguments, frozen)
 
 
-def _reply(arguments: MixArguments, frozen: Freezing) -> Reply:
+def _reply(arguments: MixArguments, frozen: FrozenMixture) -> Reply:
     mixture = frozen.mixture
     sources: dict[str, Json] = {
         name: {"hours": round(hours, 6), "weight": round(weight, 6)}
@@ -124,7 +124,7 @@ def _reply(arguments: MixArguments, frozen: Freezing) -> Reply:
 
 def _parts(parts: Sequence[str], weights: Sequence[str], caps: Sequence[str]) -> tuple[PartRequest, ...]:
     """Read `name=SQL`, `name=0.3` and `name=100` (or one number for all parts) as typed."""
-    from counterpoint.catalog.mixing import PartRequest
+    from counterpoint.catalog.mixtures.freeze import PartRequest
 
     requests = {name: query for name, query in (_pair(part, "--part", "name=SQL condition") for part in parts)}
     if len(requests) < len(parts):

@@ -16,7 +16,7 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where an episode comes from; every field is searchable in the catalogue."""
+    """Where an episode comes from; every field is searchable in the catalog."""
 
     robot: str
     task: str = ""

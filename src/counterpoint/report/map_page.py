@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from counterpoint.catalog.flat import UNKNOWN, week_start_ns
-from counterpoint.catalog.projection import MapPoints
+from counterpoint.catalog.episode_table import UNKNOWN, week_start_ns
+from counterpoint.catalog.search.projection import MapPoints
 from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.core.errors import CounterpointError
 from counterpoint.core.seeding import generator

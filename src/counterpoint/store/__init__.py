@@ -8,7 +8,7 @@ from counterpoint.store.build_video import PRESETS, VideoPreset, ViewReport, bui
 from counterpoint.store.episodes.video import EncodedVideo
 from counterpoint.store.episodes.writer import StoreWriter
 from counterpoint.store.files.manifest import EpisodeInfo, FileInfo, StreamInfo
-from counterpoint.store.index.episodes import Episodes
+from counterpoint.store.index.episode_list import EpisodeList
 from counterpoint.store.index.refresh import Problem, merge_index
 from counterpoint.store.reader import Store
 from counterpoint.store.views.video_view import ViewFrames
@@ -17,7 +17,7 @@ __all__ = [
     "PRESETS",
     "EncodedVideo",
     "EpisodeInfo",
-    "Episodes",
+    "EpisodeList",
     "FileInfo",
     "LowViewReport",
     "Problem",

@@ -13,7 +13,7 @@ from counterpoint.engine import Engine, LocalEngine
 from counterpoint.store.files.mapped import locked, remove_left_overs
 from counterpoint.store.reader import Store
 from counterpoint.store.views.low import LowView, merge_shards, write_shards
-from counterpoint.store.views.places import keys_of
+from counterpoint.store.views.low_places import keys_of
 
 TASK_EPISODES = 512
 WAIT_S = 600.0

@@ -23,13 +23,13 @@ from counterpoint.store.files.blocks import DAMAGED, Columns, decode_streams
 from counterpoint.store.files.layout import STREAMS, check_store, episode_folder, next_step
 from counterpoint.store.files.manifest import EpisodeInfo, StreamInfo
 from counterpoint.store.files.mapped import locked
-from counterpoint.store.index.episodes import Episodes
-from counterpoint.store.index.index import Index
+from counterpoint.store.index.episode_index import EpisodeIndex
+from counterpoint.store.index.episode_list import EpisodeList
 from counterpoint.store.index.refresh import Problem, load_index
 from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA, nested_table
 from counterpoint.store.verify import verify_store
 from counterpoint.store.views.low import LowView, merge_shards, write_shards
-from counterpoint.store.views.places import key_of
+from counterpoint.store.views.low_places import key_of
 from counterpoint.store.views.video_view import ViewFrames
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ PARALLEL_EPISODES = 64
 class Store:
     """The committed episodes of a store, as they were when it was opened."""
 
-    def __init__(self, root: Path, index: Index, damaged: list[Problem]) -> None:
+    def __init__(self, root: Path, index: EpisodeIndex, damaged: list[Problem]) -> None:
         """Use `Store.open`."""
         self.root = root
         self.damaged = damaged
@@ -57,7 +57,7 @@ class Store:
         self._embodiments: dict[str, Embodiment] = {}
         self._video_views: dict[str, ViewFrames] = {}
 
-    def __reduce__(self) -> tuple[type[Store], tuple[Path, Index, list[Problem]]]:
+    def __reduce__(self) -> tuple[type[Store], tuple[Path, EpisodeIndex, list[Problem]]]:
         """Pickle names of files, not what is mapped: another process maps the same files itself."""
         return Store, (self.root, self._index, self.damaged)
 
@@ -91,9 +91,9 @@ class Store:
         return nested_table(self._index.table(list(SCHEMA.names)))
 
     @property
-    def episodes(self) -> Episodes:
+    def episodes(self) -> EpisodeList:
         """All episodes, in order of id: it does not depend on who wrote them when. Read when asked for."""
-        return Episodes(self._index, range(len(self)))
+        return EpisodeList(self._index, range(len(self)))
 
     def at(self, places: NDArray[np.int64]) -> list[EpisodeInfo]:
         """Return the episodes at these places in the order of `episodes`, int64 [n]."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from counterpoint.catalog.mixture import check_mixture, read_mixture
+from counterpoint.catalog.mixtures.mixture import check_mixture, read_mixture
 from counterpoint.core.batch import Batch
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import ConfigError

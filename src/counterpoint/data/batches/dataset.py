@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from counterpoint.catalog.marks import dropped_ranges
-from counterpoint.catalog.mixture import Mixture, check_mixture
+from counterpoint.catalog.mixtures.mixture import Mixture, check_mixture
 from counterpoint.core.clock import NS_PER_SECOND, seconds_to_ns
 from counterpoint.core.errors import ConfigError, StoreError
 from counterpoint.core.stream import Stream

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.catalog.statistics import StreamStatistics
+from counterpoint.catalog.mixtures.statistics import StreamStatistics
 from counterpoint.core.embodiment import Channel, Embodiment
 from counterpoint.core.errors import StreamError, unknown_name
 from counterpoint.core.seeding import generator

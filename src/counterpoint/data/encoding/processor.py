@@ -16,8 +16,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.catalog.mixture import read_mixture
-from counterpoint.catalog.statistics import StreamStatistics
+from counterpoint.catalog.mixtures.mixture import read_mixture
+from counterpoint.catalog.mixtures.statistics import StreamStatistics
 from counterpoint.core.batch import Batch
 from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.core.descriptor import DESCRIPTOR_VERSION

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from counterpoint.catalog.mixture import Mixture, read_mixture
+from counterpoint.catalog.mixtures.mixture import Mixture, read_mixture
 from counterpoint.core.errors import ConfigError, unknown_name
 from counterpoint.core.seeding import stable_hash
 from counterpoint.data.episodes.source import EpisodeSource

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from counterpoint.catalog.flat import UNKNOWN
+from counterpoint.catalog.episode_table import UNKNOWN
 from counterpoint.core.errors import CheckpointError, ConfigError
 from counterpoint.core.records import Json
 from counterpoint.evaluate.offline import OfflineConfig, OfflineResult, evaluate_robot, gather_decisions

@@ -34,7 +34,7 @@ from counterpoint.store.files.mapped import map_batches, map_with_metadata
 from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA, rows_to_infos
 from counterpoint.store.views.gops import CodedStream, Shard
 from counterpoint.store.views.low import SCHEMA as LOW_SCHEMA
-from counterpoint.store.views.places import key_of, keys_of
+from counterpoint.store.views.low_places import key_of, keys_of
 
 CACHE_BYTES = 8 * 2**30
 CACHED_INFOS = 1024

@@ -26,7 +26,7 @@ from counterpoint.core.errors import StoreError
 from counterpoint.store.files.layout import MANIFEST, episode_parent, name_of, next_step, safe_name
 from counterpoint.store.files.manifest import EpisodeInfo, manifest_from_bytes
 from counterpoint.store.files.mapped import locked
-from counterpoint.store.index.index import Index
+from counterpoint.store.index.episode_index import EpisodeIndex
 from counterpoint.store.index.rows import BATCH_ROWS, gather, infos_to_batches
 from counterpoint.store.index.segments import (
     DEAD_SHARE,
@@ -67,7 +67,7 @@ class Problem:
     episode_id: str = ""
 
 
-def load_index(root: Path) -> tuple[Index, list[Problem]]:
+def load_index(root: Path) -> tuple[EpisodeIndex, list[Problem]]:
     """Return the index of all committed episodes and the manifests that cannot be read.
 
     Brings the saved index up to date and saves it where the store can be written.
@@ -75,14 +75,14 @@ def load_index(root: Path) -> tuple[Index, list[Problem]]:
     again = partial(reload_index, root)
     state = latest_state(root / INDEX)
     if state is not None and state.parents == parent_times(root):
-        return Index(state, again), []
+        return EpisodeIndex(state, again), []
     with locked(root / INDEX, WAIT_S) as is_writer:
         state = latest_state(root / INDEX) or State()
         changed, problems = _brought_up_to_date(root, state, is_writer)
-        return Index(changed, again), problems
+        return EpisodeIndex(changed, again), problems
 
 
-def reload_index(root: Path) -> Index:
+def reload_index(root: Path) -> EpisodeIndex:
     """Return only the index of `load_index`."""
     return load_index(root)[0]
 
@@ -168,7 +168,7 @@ def _brought_up_to_date(root: Path, state: State, is_writer: bool) -> tuple[Stat
             continue
         listed = {path.name for path in (root / "episodes" / name).iterdir()} if name in now else set()
         mine = places[owners == number]
-        ids: list[str] = Index(state, partial(reload_index, root)).column("episode_id", mine).to_pylist()
+        ids: list[str] = EpisodeIndex(state, partial(reload_index, root)).column("episode_id", mine).to_pylist()
         there = np.asarray([safe_name(each) in listed for each in ids], dtype=np.bool_)
         gone.append(mine[~there] if len(mine) else mine)
         new.extend((name, folder) for folder in sorted(listed - set(map(safe_name, ids))))
@@ -225,7 +225,7 @@ def _inserted(state: State, ids: list[str], segment: Segment, first: int) -> NDA
     if not len(state.order):
         return numbers
     if len(ids) <= INSERTED_ONE_BY_ONE:
-        index = Index(state, None)
+        index = EpisodeIndex(state, None)
         return np.insert(state.order, [index.lower_bound(each) for each in ids], numbers)
     batches = [batch.column("episode_id") for each in (*state.segments, segment) for batch in each.batches]
     rows = np.concatenate([state.order, numbers])

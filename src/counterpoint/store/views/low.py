@@ -26,7 +26,7 @@ from counterpoint.store.files.blocks import SCHEMA as STREAM_SCHEMA
 from counterpoint.store.files.blocks import Columns, columns_to_table, table_to_columns
 from counterpoint.store.files.manifest import EpisodeInfo
 from counterpoint.store.files.mapped import map_batches, write_mapped
-from counterpoint.store.views.places import PLACE, Places, key_of, open_places, pack_places, read_places
+from counterpoint.store.views.low_places import PLACE, Places, key_of, open_places, pack_places, read_places
 
 logger = logging.getLogger(__name__)
 

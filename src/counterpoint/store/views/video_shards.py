@@ -14,7 +14,7 @@ from pathlib import Path
 from counterpoint.core.errors import StoreError
 from counterpoint.store.files.mapped import SUFFIX, remove_left_overs
 from counterpoint.store.views.gops import Shard, shard_path
-from counterpoint.store.views.places import key_of
+from counterpoint.store.views.low_places import key_of
 from counterpoint.store.views.video_places import Place, VideoPlaces, add_places
 from counterpoint.store.views.video_view import ViewFrames
 

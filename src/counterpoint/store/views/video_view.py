@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from counterpoint.core.errors import StoreError, unknown_name
 from counterpoint.store.views.codec import DAMAGED, DecoderCache, Pictures, Pixels, shape_of
 from counterpoint.store.views.gops import VIEW, CodedStream, Run, Shard, shard_path
-from counterpoint.store.views.places import key_of
+from counterpoint.store.views.low_places import key_of
 from counterpoint.store.views.video_places import VideoPlaces
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from counterpoint.catalog.fingerprint import FRAME_SHARES
+from counterpoint.catalog.duplicates.fingerprint import FRAME_SHARES
 from counterpoint.catalog.groups import connected
 
 Hashes = NDArray[np.uint64]
@@ -40,7 +40,7 @@ class Cluster:
 def cluster_labels(prints: pa.Table) -> Ints:
     """Return for each row the first row of its cluster, int64 [rows]; a row of its own stands alone.
 
-    `prints` has the columns of `prints.SCHEMA`.
+    `prints` has the columns of `fingerprint_table.SCHEMA`.
     """
     trajectory = prints["trajectory"].to_numpy().astype(np.uint64)
     moves = prints["has_motion"].to_numpy(zero_copy_only=False)

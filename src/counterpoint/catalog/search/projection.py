@@ -16,8 +16,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-from counterpoint.catalog.prints import open_prints
-from counterpoint.catalog.search import coded_texts, open_index
+from counterpoint.catalog.duplicates.fingerprint_table import open_fingerprints
+from counterpoint.catalog.search.text_search import coded_texts, open_index
 from counterpoint.core.seeding import generator
 from counterpoint.engine import Engine
 from counterpoint.store import Store
@@ -60,7 +60,7 @@ def project_store(
         chosen = np.sort(generator(seed, "map").choice(total, most, replace=False))
         table = table.take(pa.array(chosen))
     ids = table["episode_id"].combine_chunks()
-    prints, unread = open_prints(store, among=ids if total > most else None, engine=engine, progress=progress)
+    prints, unread = open_fingerprints(store, among=ids if total > most else None, engine=engine, progress=progress)
     parts = {
         "task": _text_features(
             table.set_column(table.schema.get_field_index("instruction"), "instruction", table["task"])

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from counterpoint.catalog.groups import connected_by
-from counterpoint.catalog.mixture import SPLITS, SplitSettings
+from counterpoint.catalog.mixtures.mixture import SPLITS, SplitSettings
 from counterpoint.core.errors import ConfigError, unknown_name
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import stable_hash
@@ -66,7 +66,7 @@ def divide(
     Args:
         table: one row an episode.
         settings: keys, shares and seed. Episodes without a site (task, ...) share one group.
-        clusters: int64 [rows] from `open_clusters`; needed for the key `duplicate`.
+        clusters: int64 [rows] from `find_clusters`; needed for the key `duplicate`.
         earlier: split by content_sha256, from an earlier mixture.
 
     Raises:
@@ -128,7 +128,7 @@ def _coded(table: pa.Table, key: str, clusters: Ints | None) -> tuple[Ints, Sequ
     """Return a number for each row and the words the numbers stand for."""
     if key == "duplicate":
         if clusters is None:
-            raise ConfigError("split.by: 'duplicate' needs clusters; see open_clusters")
+            raise ConfigError("split.by: 'duplicate' needs clusters; see find_clusters")
         _, codes = np.unique(clusters, return_inverse=True)
         contents = table["content_sha256"].to_pylist()
         smallest: dict[int, str] = {}

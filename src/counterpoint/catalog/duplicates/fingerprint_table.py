@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from counterpoint.catalog.cache import load_table, save_table
-from counterpoint.catalog.duplicates import cluster_labels
-from counterpoint.catalog.fingerprint import VERSION, Fingerprint, fingerprint
+from counterpoint.catalog.duplicates.clusters import cluster_labels
+from counterpoint.catalog.duplicates.fingerprint import VERSION, Fingerprint, fingerprint
 from counterpoint.core.errors import StoreError
 from counterpoint.engine import Engine, open_engine
 from counterpoint.store import Store
@@ -52,7 +52,7 @@ class _Piece:
     episode_ids: tuple[str, ...]
 
 
-def open_prints(
+def open_fingerprints(
     store: Store, *, among: pa.Array | None = None, engine: Engine | None = None, progress: bool = False
 ) -> tuple[pa.Table, list[str]]:
     """Return the fingerprints of a store's episodes in its order, and what could not be read (one line each).
@@ -97,10 +97,10 @@ def _read_all(
     return rows, sorted(problems)
 
 
-def open_clusters(
+def find_clusters(
     stores: Sequence[Store], *, engine: Engine | None = None, progress: bool = False
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Return a cluster number for each episode of `flat_tables(stores)`, int64, and what could not be read.
+    """Return a cluster number for each episode of `episode_table(stores)`, int64, and what could not be read.
 
     Numbers are rows of that table: the first episode of the cluster. An episode without a fingerprint stands alone.
     The clusters of a single store are kept for SQL as `catalogue/clusters.parquet`.
@@ -109,7 +109,7 @@ def open_clusters(
     numbers: list[NDArray[np.int64]] = []
     offset = 0
     for store in stores:
-        table, failed = open_prints(store, engine=engine, progress=progress)
+        table, failed = open_fingerprints(store, engine=engine, progress=progress)
         problems += failed
         index = store.flat()["episode_id"].combine_chunks()
         numbers.append(offset + pc.index_in(table["episode_id"].combine_chunks(), value_set=index).to_numpy())

@@ -20,20 +20,20 @@ FEW_RUNS = 2_048
 """Rows that lie in so few stretches are shown as slices of the segments; more are copied into order."""
 
 
-class Index:
+class EpisodeIndex:
     """Episodes in order of id; a place is a number from 0 in that order.
 
     Pickling takes along the name of the state, not the rows; another process maps the same files.
     """
 
-    def __init__(self, state: State, again: Callable[[], Index] | None) -> None:
+    def __init__(self, state: State, again: Callable[[], EpisodeIndex] | None) -> None:
         """Use the rows of `state`; `again` makes the store's index anew where a pickled state is gone."""
         self.state = state
         self._batches = state.batches
         self._starts = [0, *accumulate(batch.num_rows for batch in self._batches)]
         self._again = again
 
-    def __reduce__(self) -> tuple[Callable[..., Index], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., EpisodeIndex], tuple[object, ...]]:
         """Pickle by name; an index that could not be saved is made again where it arrives."""
         assert self._again is not None  # only an index in the midst of its making has none
         if self.state.path is None:
@@ -130,9 +130,9 @@ class Index:
         return data[offsets[first + row] : offsets[first + row + 1]].tobytes()
 
 
-def _reopened(path: Path, again: Callable[[], Index]) -> Index:
+def _reopened(path: Path, again: Callable[[], EpisodeIndex]) -> EpisodeIndex:
     state = load_state(path)
-    return Index(state, again) if state is not None else again()
+    return EpisodeIndex(state, again) if state is not None else again()
 
 
 def _as_rows(order: NDArray[np.uint32]) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Freezing a mixture: queries choose episodes, splits divide them, caps and temperature weigh the parts.
+"""FrozenMixture a mixture: queries choose episodes, splits divide them, caps and temperature weigh the parts.
 
     stores --query--> parts --splits--> train | validation | test --caps--> hours --temperature--> weights
 
@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from counterpoint.catalog.mixture import SCHEMA, SPLITS, Mixture, Part, SplitSettings
-from counterpoint.catalog.prints import open_clusters
-from counterpoint.catalog.splits import Division, describe_division, divide
-from counterpoint.catalog.sql import Catalogue
-from counterpoint.catalog.statistics import StreamAccumulator, StreamStatistics, measure_episodes
+from counterpoint.catalog.duplicates.fingerprint_table import find_clusters
+from counterpoint.catalog.mixtures.mixture import SCHEMA, SPLITS, Mixture, Part, SplitSettings
+from counterpoint.catalog.mixtures.splits import Division, describe_division, divide
+from counterpoint.catalog.mixtures.statistics import StreamAccumulator, StreamStatistics, measure_episodes
+from counterpoint.catalog.sql import Catalog
 from counterpoint.core.errors import ConfigError, StoreError
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import stable_hash
@@ -79,7 +79,7 @@ class MixtureRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freezing:
+class FrozenMixture:
     """A frozen mixture and what happened on the way."""
 
     mixture: Mixture
@@ -101,7 +101,7 @@ def freeze(
     statistics: bool = True,
     engine: Engine | None = None,
     progress: bool = False,
-) -> Freezing:
+) -> FrozenMixture:
     """Choose, divide, weigh and measure; nothing is written.
 
     Args:
@@ -115,16 +115,16 @@ def freeze(
     Raises:
         ConfigError: a query that cannot be run, no episode for a part, weights that cannot be.
     """
-    catalogue = Catalogue(stores)
-    part_of = _part_of(catalogue, request.parts)
-    copies = _copies(catalogue.table, part_of)
+    catalog = Catalog(stores)
+    part_of = _part_of(catalog, request.parts)
+    copies = _copies(catalog.table, part_of)
     part_of[copies] = -1
     chosen = np.flatnonzero(part_of >= 0)
     clusters, unread = None, list[str]()
     if "duplicate" in request.splits.by:
-        labels, unread = open_clusters(stores, engine=engine, progress=progress)
+        labels, unread = find_clusters(stores, engine=engine, progress=progress)
         clusters = labels[chosen]
-    table, parts = catalogue.table.take(pa.array(chosen)), part_of[chosen]
+    table, parts = catalog.table.take(pa.array(chosen)), part_of[chosen]
     known = None
     if earlier is not None:
         known = dict(zip(earlier.table["content_sha256"].to_pylist(), earlier.table["split"].to_pylist(), strict=True))
@@ -142,7 +142,7 @@ def freeze(
     )
     if statistics:
         mixture = replace(mixture, statistics=measure(stores, mixture.rows("train"), engine=engine, progress=progress))
-    return Freezing(
+    return FrozenMixture(
         mixture=mixture.sealed(),
         splits=describe_division(table, division, request.splits),
         copies=len(copies),
@@ -219,11 +219,11 @@ def _opened(root: str, stamp: int) -> Store:
     return Store.open(Path(root))
 
 
-def _part_of(catalogue: Catalogue, parts: Sequence[PartRequest]) -> Ints:
+def _part_of(catalog: Catalog, parts: Sequence[PartRequest]) -> Ints:
     """Return the place in `parts` that takes each row, -1 for none."""
-    part_of = np.full(catalogue.table.num_rows, -1, np.int64)
+    part_of = np.full(catalog.table.num_rows, -1, np.int64)
     for number, part in enumerate(parts):
-        rows = catalogue.where(part.query)
+        rows = catalog.where(part.query)
         free = rows[part_of[rows] < 0]
         if not len(free):
             taken = f", all {len(rows)} that match are in earlier parts" if len(rows) else ""

@@ -5,7 +5,7 @@
       mixture.parquet    one row an episode
       statistics.json    how the values of each robot are spread (`statistics`)
 
-Freezing one from queries is left to `mixing`.
+`freeze` makes one from queries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from counterpoint.catalog.statistics import StreamStatistics, statistics_from_dict, statistics_to_dict
+from counterpoint.catalog.mixtures.statistics import StreamStatistics, statistics_from_dict, statistics_to_dict
 from counterpoint.core.errors import StoreError
 from counterpoint.store import Store
 
@@ -140,7 +140,7 @@ def save_mixture(mixture: Mixture, folder: Path) -> Mixture:
     return sealed
 
 
-class Held(Protocol):
+class IndexedStore(Protocol):
     """A store of any kind: what it holds."""
 
     @property
@@ -153,7 +153,7 @@ class Held(Protocol):
         ...
 
 
-def load_mixture(folder: Path | str, *, stores: Sequence[Held] | None = None) -> Mixture:
+def load_mixture(folder: Path | str, *, stores: Sequence[IndexedStore] | None = None) -> Mixture:
     """Read a mixture and check that it is whole and that its stores still hold its episodes.
 
     Args:
@@ -180,7 +180,7 @@ def read_mixture(folder: Path | str) -> Mixture:
     return mixture
 
 
-def check_mixture(mixture: Mixture, stores: Sequence[Held]) -> None:
+def check_mixture(mixture: Mixture, stores: Sequence[IndexedStore]) -> None:
     """Raise StoreError unless the stores hold every episode of the mixture, unchanged."""
     if len(stores) != len(mixture.stores):
         raise StoreError(

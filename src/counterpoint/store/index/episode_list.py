@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.store.files.manifest import EpisodeInfo
-from counterpoint.store.index.index import Index
+from counterpoint.store.index.episode_index import EpisodeIndex
 
 READ_AHEAD = 1_024
 
 
-class Episodes(Sequence[EpisodeInfo]):
+class EpisodeList(Sequence[EpisodeInfo]):
     """Episodes in order of id; slices are lazy too. Equal to any sequence of equal episodes."""
 
-    def __init__(self, index: Index, places: NDArray[np.int64] | range) -> None:
+    def __init__(self, index: EpisodeIndex, places: NDArray[np.int64] | range) -> None:
         """Show these places of the index."""
         self._index = index
         self._places = places
@@ -30,12 +30,12 @@ class Episodes(Sequence[EpisodeInfo]):
     def __getitem__(self, at: int) -> EpisodeInfo: ...
 
     @overload
-    def __getitem__(self, at: slice) -> Episodes: ...
+    def __getitem__(self, at: slice) -> EpisodeList: ...
 
-    def __getitem__(self, at: int | slice) -> EpisodeInfo | Episodes:
+    def __getitem__(self, at: int | slice) -> EpisodeInfo | EpisodeList:
         """Return one episode, or a slice that shows the same index."""
         if isinstance(at, slice):
-            return Episodes(self._index, self._places[at])
+            return EpisodeList(self._index, self._places[at])
         return self._index.infos(np.asarray([self._places[at]], np.int64))[0]
 
     def __iter__(self) -> Iterator[EpisodeInfo]:

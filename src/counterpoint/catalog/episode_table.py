@@ -19,7 +19,7 @@ LATEST_NS = 4_102_444_800 * NS_PER_SECOND
 DAY_NS = 86_400 * NS_PER_SECOND
 
 
-def flat_tables(stores: Sequence[Store]) -> pa.Table:
+def episode_table(stores: Sequence[Store]) -> pa.Table:
     """Return the episodes of several stores with a first column `store`, the store's place."""
     tables = []
     for number, store in enumerate(stores):

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.catalog.sketch import QuantileSketch
+from counterpoint.catalog.mixtures.quantile_sketch import QuantileSketch
 from counterpoint.core.errors import StoreError
 from counterpoint.store import Store
 
