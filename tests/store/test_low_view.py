@@ -20,7 +20,7 @@ from counterpoint.store import Store, StoreWriter, build_low_view
 from counterpoint.store import reader as reader_module
 from counterpoint.store.files.mapped import locked
 from counterpoint.store.views import low as view_module
-from counterpoint.store.views import places as places_module
+from counterpoint.store.views import low_places
 from counterpoint.store.views.low import VIEW, LowView
 from counterpoint.store.views.low_places import key_of, keys_of
 
@@ -105,7 +105,7 @@ def test_small_shards_are_merged_and_open_stores_go_on(store: Store, monkeypatch
 
 def test_places_are_gathered_in_a_file_and_made_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "SHARD_BYTES", 1)
-    monkeypatch.setattr(places_module, "GATHERED_SHARDS", 5)
+    monkeypatch.setattr(low_places, "GATHERED_SHARDS", 5)
     build_low_view(store, [f"arm-reach-{index:04d}" for index in range(8)])
     assert_equal_to_masters(Store.open(store.root))
     gathered = list((store.root / VIEW).glob("places-*.arrow"))

@@ -7,10 +7,9 @@ written stays: after a kill, or with more episodes, only what is missing is buil
 
 from __future__ import annotations
 
-import fcntl
 import logging
+import math
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from counterpoint.engine import Engine, open_engine
 from counterpoint.store.episodes.video import opened
 from counterpoint.store.files.layout import episode_folder
 from counterpoint.store.files.manifest import EpisodeInfo, StreamInfo
+from counterpoint.store.files.mapped import locked
 from counterpoint.store.reader import Store
 from counterpoint.store.views.codec import DAMAGED, Encoder, Packet
 from counterpoint.store.views.gops import VIEW, CodedStream, write_shard
@@ -112,7 +112,9 @@ def build_video_view(
     if preset not in PRESETS:
         raise unknown_name("video preset", preset, PRESETS)
     folder = store.root / VIEW / preset
-    with _locked(folder):
+    with locked(folder, math.inf) as is_builder:
+        if not is_builder:
+            raise StoreError(f"{folder}: cannot be written; is the store read-only?")
         view = ViewFrames(store.root, preset)
         record_left_behind(folder, view)
         infos = store.episodes if episode_ids is None else map(store.info, episode_ids)
@@ -265,14 +267,3 @@ def _scaled(height: int, width: int, longest_side: int) -> tuple[int, int]:
     scale = min(1.0, longest_side / max(height, width))
     even_height, even_width = (max(16, 2 * round(side * scale / 2)) for side in (height, width))
     return even_height, even_width
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot build the video view here ({error})") from error

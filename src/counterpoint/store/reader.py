@@ -19,7 +19,7 @@ from counterpoint.core.errors import CounterpointError, StoreError, unknown_name
 from counterpoint.core.stream import Stream
 from counterpoint.engine import Engine
 from counterpoint.store.episodes.video import decode_frames
-from counterpoint.store.files.blocks import DAMAGED, Columns, decode_streams
+from counterpoint.store.files.blocks import DAMAGED, Columns, columns_to_stream, decode_streams
 from counterpoint.store.files.layout import STREAMS, check_store, episode_folder, next_step
 from counterpoint.store.files.manifest import EpisodeInfo, StreamInfo
 from counterpoint.store.files.mapped import locked
@@ -308,20 +308,14 @@ class Store:
 
     def _stream(self, info: EpisodeInfo, stream: StreamInfo, columns: Columns) -> Stream:
         spec = self._spec(stream.spec_sha256)
-        values: NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.object_]
         try:
-            match spec.kind:
-                case "vector":
-                    values = columns.values.reshape(len(columns.capture_ns), len(spec.channels))
-                case "text":
-                    values = np.asarray(columns.texts, dtype=np.object_).reshape(len(columns.capture_ns))
-                case "image":
-                    values = self._pixels(info, stream, columns.pts)
+            if spec.kind != "image":
+                return columns_to_stream(columns, spec, stream.time_source)
             return Stream(
                 spec=spec,
                 capture_ns=columns.capture_ns,
                 arrival_ns=columns.arrival_ns,
-                values=values,
+                values=self._pixels(info, stream, columns.pts),
                 time_source=stream.time_source,
             )
         except StoreError:

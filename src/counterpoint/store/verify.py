@@ -32,7 +32,6 @@ from counterpoint.store.index.refresh import Problem, read_manifest
 NAMED = re.compile(r"(?:[a-z]+-)?([0-9a-f]{64})\.\w+")
 """Names that hold the SHA-256 of the file's bytes."""
 TASK_FILES = 16
-TASK_FOLDERS = 64
 REBUILD = "it is derived: delete it, and it is built again when it is needed"
 
 

@@ -18,9 +18,8 @@ import pyarrow as pa
 
 from counterpoint.core.embodiment import embodiment_to_dict, spec_to_dict
 from counterpoint.core.errors import StoreError
-from counterpoint.core.stream import Stream
 from counterpoint.store.cloud.objects import ObjectFolder
-from counterpoint.store.files.blocks import Columns, columns_to_table
+from counterpoint.store.files.blocks import Columns, columns_to_table, stream_to_columns
 from counterpoint.store.files.layout import canonical_json, sha256_hex
 from counterpoint.store.files.manifest import EpisodeInfo
 from counterpoint.store.index.rows import SCHEMA, infos_to_batches
@@ -116,7 +115,7 @@ def _blocks(
     for info in store.episodes:
         infos.append(info)
         for name, stream in store.low(info.episode_id).items():
-            columns = _columns(stream)
+            columns = stream_to_columns(stream)
             low.append((info.content_sha256, name, columns))
             size += columns.num_bytes
             described = info.stream(name)
@@ -137,15 +136,6 @@ def _blocks(
             infos, low, film, size = [], [], [], 0
     if infos:
         yield infos, low, film
-
-
-def _columns(stream: Stream) -> Columns:
-    if stream.spec.kind == "text":
-        return Columns(
-            capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, texts=[str(text) for text in stream.values]
-        )
-    values = stream.values.reshape(-1)
-    return Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, values=values)  # type: ignore[arg-type]  # vectors are float32
 
 
 def _low_bytes(low: list[tuple[str, str, Columns]]) -> bytes:

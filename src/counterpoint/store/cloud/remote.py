@@ -10,12 +10,11 @@ that stays with a few blocks until they are used up, so that each is fetched abo
 from __future__ import annotations
 
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +25,15 @@ from counterpoint.core.errors import StoreError, unknown_name
 from counterpoint.core.stream import Stream
 from counterpoint.store.cloud.objects import FileCache, ObjectFolder
 from counterpoint.store.cloud.publish import CURRENT, FORMAT, MARKS, VERSION
-from counterpoint.store.files.blocks import table_to_columns
+from counterpoint.store.files.blocks import columns_to_stream, table_to_columns
 from counterpoint.store.files.commit import write_durably
 from counterpoint.store.files.layout import sha256_hex
 from counterpoint.store.files.manifest import EpisodeInfo
 from counterpoint.store.files.mapped import map_batches, map_with_metadata
-from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA, rows_to_infos
+from counterpoint.store.index.episode_index import EpisodeIndex
+from counterpoint.store.index.episode_list import EpisodeList
+from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA
+from counterpoint.store.index.segments import Segment, State
 from counterpoint.store.views.gops import CodedStream, Shard
 from counterpoint.store.views.low import SCHEMA as LOW_SCHEMA
 from counterpoint.store.views.low_places import key_of, keys_of
@@ -39,7 +41,8 @@ from counterpoint.store.views.low_places import key_of, keys_of
 CACHE_BYTES = 8 * 2**30
 CACHED_INFOS = 1024
 CACHED_ROWS = 65_536
-"""Ids and contents whose row is remembered."""
+"""Contents whose row is remembered."""
+OFFERED_NAMES = 1_000
 
 
 class RemoteStore:
@@ -55,7 +58,10 @@ class RemoteStore:
         small = FileCache(folder, cache / "indexes", 1 << 62)
         path = small.path(index, index_bytes)
         batches, metadata = map_with_metadata(path, SCHEMA)
-        self._table = pa.Table.from_batches(batches, SCHEMA)
+        order = np.arange(sum(batch.num_rows for batch in batches), dtype=np.uint32)
+        self._index = EpisodeIndex(State(segments=(Segment(name="", batches=batches),), order=order), None)
+        self._info = lru_cache(CACHED_INFOS)(self._read_info)
+        self._row_of = lru_cache(CACHED_ROWS)(self._search_content)
         self._state = json.loads(metadata[b"counterpoint"])
         name, size = self._state["marks"]
         if name:
@@ -65,7 +71,6 @@ class RemoteStore:
         self._edges = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).tolist()
         self._blocks: OrderedDict[int, _Block] = OrderedDict()
         self._contents: tuple[NDArray[np.uint64], NDArray[np.int64]] | None = None
-        self._recent: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._specs: dict[str, StreamSpec] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -112,25 +117,25 @@ class RemoteStore:
 
     def __len__(self) -> int:
         """Return the number of episodes."""
-        return int(self._table.num_rows)
+        return len(self._index)
 
     def flat(self) -> pa.Table:
         """Return the plain facts of all episodes, one row each; columns as of `Store.flat`."""
-        return self._table.select(list(FLAT_SOURCE)).rename_columns(list(FLAT))
+        return self._index.table(list(FLAT_SOURCE)).rename_columns(list(FLAT))
 
     @property
     def block_rows(self) -> Sequence[int]:
         """Rows at which blocks begin, from 0 to the number of episodes."""
         return list(self._edges)
 
-    @cached_property
-    def episodes(self) -> Sequence[EpisodeInfo]:
+    @property
+    def episodes(self) -> EpisodeList:
         """All episodes in the order of `flat`, each read when asked for."""
-        return _Rows(self._table)
+        return EpisodeList(self._index, range(len(self)))
 
     def info(self, episode_id: str) -> EpisodeInfo:
         """Return what is known of an episode; raises UnknownNameError."""
-        return self.episodes[self._row(episode_id)]
+        return self._info(self._row(episode_id))
 
     def embodiment(self, name: str) -> Embodiment:
         """Return the robot of that name; raises UnknownNameError."""
@@ -146,9 +151,9 @@ class RemoteStore:
             StoreError: the block cannot be fetched. UnknownNameError: no such episode.
         """
         row = self._row(episode_id)
-        block, info = self._block(row), self.episodes[row]
+        block = self._block(row)
         if row not in block.opened:
-            block.opened[row] = block.streams(info, self._spec)
+            block.opened[row] = block.streams(self._info(row), self._spec)
         return block.opened[row]
 
     def video_view(self, preset: str = "5hz") -> RemoteVideoView:
@@ -159,9 +164,9 @@ class RemoteStore:
             )
         return RemoteVideoView(self)
 
-    def coded(self, row: int, stream: str) -> CodedStream:
-        """Return the coded pictures of a stream of the episode in that row; raises StoreError, UnknownNameError."""
-        return self._block(row).coded(self.episodes[row].content_sha256, stream)
+    def coded(self, content_sha256: str, stream: str) -> CodedStream:
+        """Return the coded pictures of a stream of that content; raises StoreError, UnknownNameError."""
+        return self._block(self._row_of(content_sha256)).coded(content_sha256, stream)
 
     def frame_times(self, episode_id: str, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Raise StoreError: masters are not published."""
@@ -171,9 +176,9 @@ class RemoteStore:
         """Raise StoreError: masters are not published."""
         raise self._no_masters(episode_id, stream)
 
-    def row_of(self, content_sha256: str) -> int:
-        """Return the row of the episode with that content; raises UnknownNameError."""
-        return self._found("content_sha256", content_sha256, self._rows_of_content)
+    def info_of(self, content_sha256: str) -> EpisodeInfo:
+        """Return what is known of the episode with that content; raises UnknownNameError."""
+        return self._info(self._row_of(content_sha256))
 
     def _no_masters(self, episode_id: str, stream: str) -> StoreError:
         return StoreError(
@@ -181,38 +186,33 @@ class RemoteStore:
             f"view={self._state['preset']!r}, or open the store itself for the masters"
         )
 
-    def _row(self, episode_id: str) -> int:
-        return self._found("episode_id", episode_id, self._rows_of_id)
+    def _read_info(self, row: int) -> EpisodeInfo:
+        return self._index.infos(np.asarray([row], np.int64))[0]
 
-    def _found(self, column: str, value: str, search: Callable[[str], Iterable[int]]) -> int:
-        """Return the row where `column` has this value, among those that `search` proposes; remember it a while."""
-        row = self._recent.get((column, value))
+    def _row(self, episode_id: str) -> int:
+        row = self._index.find(episode_id)
         if row is None:
-            row = next((each for each in search(value) if self._table[column][each].as_py() == value), None)
-            if row is None:
-                raise unknown_name("episode", value, self._table[column].slice(0, 1000).to_pylist())
-            self._recent[column, value] = row
-            if len(self._recent) > CACHED_ROWS:
-                self._recent.popitem(last=False)
+            raise unknown_name("episode", episode_id, self._index.column("episode_id", self._first_rows()).to_pylist())
         return row
 
-    def _rows_of_id(self, episode_id: str) -> Iterable[int]:
-        """Episodes were published in order of id."""
-        ids = self._table["episode_id"]
-        row = bisect_left(range(len(ids)), episode_id, key=lambda each: str(ids[each]))
-        return range(row, min(row + 1, len(ids)))
-
-    def _rows_of_content(self, content_sha256: str) -> Iterable[int]:
-        """Contents lie in any order: 16 bytes an episode, made when the first is asked for."""
+    def _search_content(self, content_sha256: str) -> int:
+        """Contents lie in any order; a sorted copy of their keys, 16 bytes an episode, is made for the first search."""
         if self._contents is None:
-            parts = [keys_of(each) for each in self._table["content_sha256"].chunks if len(each)]
+            parts = [keys_of(each) for each in self._index.table(["content_sha256"])[0].chunks if len(each)]
             keys = np.concatenate(parts) if parts else np.empty(0, np.uint64)
             order = np.argsort(keys, kind="stable")
             self._contents = keys[order], order
         keys, order = self._contents
         wanted = np.uint64(key_of(content_sha256))
-        rows: list[int] = order[keys.searchsorted(wanted, "left") : keys.searchsorted(wanted, "right")].tolist()
-        return rows
+        for row in order[keys.searchsorted(wanted, "left") : keys.searchsorted(wanted, "right")].tolist():
+            if self._info(row).content_sha256 == content_sha256:
+                return int(row)
+        raise unknown_name(
+            "episode", content_sha256, self._index.column("content_sha256", self._first_rows()).to_pylist()
+        )
+
+    def _first_rows(self) -> NDArray[np.int64]:
+        return np.arange(min(len(self), OFFERED_NAMES))
 
     def _block(self, row: int) -> _Block:
         number = bisect_right(self._edges, row) - 1
@@ -253,13 +253,12 @@ class RemoteVideoView:
 
     def has(self, content_sha256: str, stream: str) -> bool:
         """Whether the stream of that episode is there."""
-        info = self._store.episodes[self._store.row_of(content_sha256)]
-        found = info.stream(stream)
+        found = self._store.info_of(content_sha256).stream(stream)
         return found is not None and found.kind == "image" and found.samples > 0
 
     def stream(self, content_sha256: str, stream: str) -> CodedStream:
         """Return the coded pictures of a stream; raises StoreError, UnknownNameError."""
-        return self._store.coded(self._store.row_of(content_sha256), stream)
+        return self._store.coded(content_sha256, stream)
 
 
 class _Block:
@@ -284,21 +283,8 @@ class _Block:
         columns = table_to_columns(pa.Table.from_batches([self._low.slice(rows[0], len(rows))]))
         found: dict[str, Stream] = {}
         for each in info.streams:
-            if each.kind == "image":
-                continue
-            part, described = columns[each.name], spec(each.spec_sha256)
-            values: NDArray[np.float32] | NDArray[np.object_]
-            if each.kind == "text":
-                values = np.asarray(part.texts, dtype=np.object_).reshape(len(part.capture_ns))
-            else:
-                values = part.values.reshape(len(part.capture_ns), len(described.channels))
-            found[each.name] = Stream(
-                spec=described,
-                capture_ns=part.capture_ns,
-                arrival_ns=part.arrival_ns,
-                values=values,
-                time_source=each.time_source,
-            )
+            if each.kind != "image":
+                found[each.name] = columns_to_stream(columns[each.name], spec(each.spec_sha256), each.time_source)
         return found
 
     def coded(self, content_sha256: str, stream: str) -> CodedStream:
@@ -308,32 +294,3 @@ class _Block:
                 "image stream", stream, [name for content, name in self._runs if content == content_sha256]
             )
         return self._film.stream(run)
-
-
-class _Rows(Sequence[EpisodeInfo]):
-    """Episodes of an index table, made when asked for."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-        self._recent: OrderedDict[int, EpisodeInfo] = OrderedDict()
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    @overload
-    def __getitem__(self, at: int) -> EpisodeInfo: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[EpisodeInfo]: ...
-
-    def __getitem__(self, at: int | slice) -> EpisodeInfo | list[EpisodeInfo]:
-        if isinstance(at, slice):
-            return [self[row] for row in range(*at.indices(len(self)))]
-        row = range(len(self))[at]
-        found = self._recent.get(row)
-        if found is None:
-            batch = self._table.slice(row, 1).combine_chunks().to_batches()[0]
-            found = self._recent[row] = rows_to_infos(batch)[0]
-            if len(self._recent) > CACHED_INFOS:
-                self._recent.popitem(last=False)
-        return found

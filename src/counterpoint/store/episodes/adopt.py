@@ -8,7 +8,6 @@ counts are checked first. The manifest is kept byte for byte, so the episode's c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -25,7 +24,7 @@ from counterpoint.core.embodiment import embodiment_from_dict, spec_from_dict
 from counterpoint.core.errors import CounterpointError, IngestError, StoreError
 from counterpoint.store.files.blocks import DAMAGED, decode_streams
 from counterpoint.store.files.commit import commit_folder, new_staging, write_durably
-from counterpoint.store.files.layout import MANIFEST, STREAMS, episode_folder, safe_name, sha256_hex
+from counterpoint.store.files.layout import MANIFEST, STREAMS, episode_folder, safe_name, sha256_file, sha256_hex
 from counterpoint.store.files.manifest import EpisodeInfo, manifest_from_bytes
 
 DescriptionKind = Literal["embodiments", "specs"]
@@ -35,7 +34,6 @@ MAX_FILES = 1_000
 MAX_EPISODE_BYTES = 1 << 50
 MAX_STREAMS_RATIO = 2_000
 """`streams.parquet` may unpack to this many times its size (identical samples pack well), and no more."""
-READ_BYTES = 1 << 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_~ +=,@%-][A-Za-z0-9_~ +=,@%.-]{0,199}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _INT64 = range(-(2**63), 2**63)
@@ -114,7 +112,7 @@ def spoilt_files(info: EpisodeInfo, blobs: Mapping[str, Path]) -> list[str]:
     return [
         digest
         for digest, path in sorted(blobs.items())
-        if path.stat().st_size != sizes.get(digest, path.stat().st_size) or _sha256_of(path) != digest
+        if path.stat().st_size != sizes.get(digest, path.stat().st_size) or sha256_file(path) != digest
     ]
 
 
@@ -243,14 +241,6 @@ def _check_samples(info: EpisodeInfo, path: Path) -> None:
         if stream.name not in columns or len(columns[stream.name].capture_ns) != stream.samples:
             message = f"episode {info.episode_id!r}, stream {stream.name!r}: expected {stream.samples} samples"
             raise IngestError(message, reason="count")
-
-
-def _sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(READ_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _link(source: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError
 from counterpoint.core.stream import Stream, TimeSource
 from counterpoint.store.episodes.video import EncodedVideo, encode_frames
-from counterpoint.store.files.blocks import Columns, encode_streams
+from counterpoint.store.files.blocks import Columns, encode_streams, stream_to_columns
 from counterpoint.store.files.commit import clean_staging, commit_folder, new_staging, write_durably
 from counterpoint.store.files.layout import (
     MANIFEST,
@@ -144,21 +144,16 @@ class _Part:
 
 
 def _decoded_part(stream: Stream) -> _Part:
-    columns: Columns
     digest, video = "", b""
-    match stream.spec.kind:
-        case "vector":
-            flat = np.ascontiguousarray(stream.values, dtype=np.float32).ravel()
-            columns = Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, values=flat)
-        case "text":
-            texts = [_checked_text(stream.spec.name, str(text)) for text in stream.values]
-            columns = Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, texts=texts)
-        case "image":
-            frames = np.ascontiguousarray(stream.values, dtype=np.uint8)
-            digest, pts = sha256_hex(frames.data.cast("B") if frames.size else b""), np.empty(0, np.int64)
-            if len(frames):
-                video, pts = encode_frames(frames)
-            columns = Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, pts=pts)
+    if stream.spec.kind == "image":
+        frames = np.ascontiguousarray(stream.values, dtype=np.uint8)
+        digest, pts = sha256_hex(frames.data.cast("B") if frames.size else b""), np.empty(0, np.int64)
+        if len(frames):
+            video, pts = encode_frames(frames)
+        columns = Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, pts=pts)
+    else:
+        columns = stream_to_columns(stream)
+        _check_unicode(stream.spec.name, columns.texts)
     return _Part(
         spec=stream.spec,
         time_source=stream.time_source,
@@ -169,12 +164,12 @@ def _decoded_part(stream: Stream) -> _Part:
     )
 
 
-def _checked_text(stream: str, text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise StoreError(f"stream {stream!r}: text {text[:40]!r} is not valid Unicode ({error.reason})") from error
-    return text
+def _check_unicode(stream: str, texts: Sequence[str]) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise StoreError(f"stream {stream!r}: text {text[:40]!r} is not valid Unicode ({error.reason})") from error
 
 
 def _encoded_part(name: str, video: EncodedVideo) -> _Part:

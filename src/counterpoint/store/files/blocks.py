@@ -21,6 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from counterpoint.core.embodiment import StreamSpec
+from counterpoint.core.stream import Stream, TimeSource
+
 BLOCK_SAMPLES = 65_536
 DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError)
 """What reading spoilt bytes raises; ValueError where text is not UTF-8."""
@@ -56,6 +59,36 @@ class Columns:
         """Size in memory, about."""
         arrays = (self.capture_ns, self.arrival_ns, self.values, self.pts)
         return sum(array.nbytes for array in arrays) + sum(map(len, self.texts))
+
+
+def stream_to_columns(stream: Stream) -> Columns:
+    """Return the samples of a vector or text stream."""
+    if stream.spec.kind == "text":
+        texts = [str(text) for text in stream.values]
+        return Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, texts=texts)
+    values = np.ascontiguousarray(stream.values, dtype=np.float32).ravel()
+    return Columns(capture_ns=stream.capture_ns, arrival_ns=stream.arrival_ns, values=values)
+
+
+def columns_to_stream(columns: Columns, spec: StreamSpec, time_source: TimeSource) -> Stream:
+    """Return a vector or text stream; vector values stay where they are.
+
+    Raises:
+        ValueError: the samples do not fit the description.
+    """
+    count = len(columns.capture_ns)
+    values: NDArray[np.float32] | NDArray[np.object_]
+    if spec.kind == "text":
+        values = np.asarray(columns.texts, dtype=np.object_).reshape(count)
+    else:
+        values = columns.values.reshape(count, len(spec.channels))
+    return Stream(
+        spec=spec,
+        capture_ns=columns.capture_ns,
+        arrival_ns=columns.arrival_ns,
+        values=values,
+        time_source=time_source,
+    )
 
 
 def columns_to_table(streams: Iterable[tuple[str, Columns]], block_samples: int = BLOCK_SAMPLES) -> pa.Table:
