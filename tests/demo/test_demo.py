@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +34,21 @@ TINY = DemoConfig(
 )
 
 
-def test_budgets_leave_room_within_ten_minutes() -> None:
+def test_budgets_bound_the_long_stages() -> None:
+    config = DemoConfig(train_s=11.0, rollout_s=12.0)
+    base = training(config, (Path("data"),), {"ur5e": 1.0}, Path("train"))
+    assert (base.steps, base.max_seconds) == (None, 11.0)
+    assert rollouts(config, Path("train"), Path("videos"))["model"].budget_s == 12.0
+
+
+@pytest.mark.parametrize("steps_per_s", [1.0, 3.7, 20.0, 400.0])
+def test_law_fits_its_budget_at_any_speed(steps_per_s: float) -> None:
+    """A law's small model makes 1.5 times as many steps a second as the demo's model, so `curve` assumes."""
     config = DemoConfig()
-    assert config.train_s + config.rollout_s + config.law_s < 450
+    study = curve(config, training(config, (Path("data"),), {"ur5e": 1.0}, Path("train")), steps_per_s)
+    assert study.training.steps is not None
+    rounds = math.ceil(len(study.amounts) / study.workers)
+    assert rounds * study.training.steps / (1.5 * steps_per_s) <= config.law_s
 
 
 def test_rounds_add_up() -> None:

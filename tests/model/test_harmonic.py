@@ -7,63 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from model_batches import SMALL, make_batch
 
-from counterpoint.core.batch import ActingTokens, Batch, TextTokens, VectorTokens
-from counterpoint.core.descriptor import describe
-from counterpoint.core.embodiment import Channel
 from counterpoint.core.errors import ConfigError
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.model.harmonic import HarmonicModel, committed_knots
-from counterpoint.model.sizes import block_parameters, flops_per_batch, ladder, num_parameters
+from counterpoint.model.sizes import block_parameters, ladder
 from counterpoint.model.tensors import TensorBatch, to_tensors
-
-SMALL = HarmonicConfig(
-    width=32, acting_width=24, layers=3, heads=2, head_dim=16, descriptor_hidden=32, descriptor_frequencies=8
-)
-
-
-def channels(count: int, prefix: str) -> tuple[Channel, ...]:
-    return tuple(
-        Channel(name=f"{prefix}{i}", quantity="joint_position", unit="rad", part="arm", chain_index=i, axis=(0, 0, 1.0))
-        for i in range(count)
-    )
-
-
-def make_batch(*, dofs: tuple[int, ...] = (6, 16), tokens: int = 5, branches: int = 3, seed: int = 0) -> Batch:
-    """One window a robot; tokens arrive at 0.1, 0.2, ...; one instruction each; decisions in between."""
-    rng = np.random.default_rng(seed)
-    windows = len(dofs)
-    capture = np.tile(np.arange(tokens + 1, dtype=np.float32) * 0.1, (windows, 1))
-    capture[:, 0] = 0.0
-    vectors, acting = [], []
-    for window, dof in enumerate(dofs):
-        slots = window * (tokens + 1) + 1 + np.arange(tokens)
-        descriptors = describe(channels(dof, "q"))
-        values = rng.normal(size=(tokens, dof)).astype(np.float32)
-        vectors.append(VectorTokens(descriptors=descriptors, values=values, slot=slots))
-        acting.append(
-            ActingTokens(
-                embodiment=f"robot{dof}",
-                descriptors=descriptors,
-                values=rng.normal(size=(1, branches, 8, dof)).astype(np.float32),
-                valid=np.ones((1, branches, 8), dtype=bool),
-                window=np.array([window]),
-            )
-        )
-    decision = np.tile(0.25 + 0.1 * np.arange(branches, dtype=np.float32), (windows, 1))
-    return Batch(
-        capture_s=capture,
-        arrival_s=capture + np.float32(0.01),
-        decision_s=decision,
-        delay_s=np.zeros((windows, branches), np.float32),
-        knot_s=0.05 * np.arange(1, 9, dtype=np.float32),
-        vectors=tuple(vectors),
-        images=(),
-        texts=(
-            TextTokens(features=np.tile(np.array([3, 5, -1]), (windows, 1)), slot=np.arange(windows) * (tokens + 1)),
-        ),
-        acting=tuple(acting),
-    )
 
 
 def make_model(config: HarmonicConfig = SMALL) -> HarmonicModel:
@@ -221,16 +171,6 @@ def test_ladder_is_monotone_and_near_what_was_asked() -> None:
         ladder(0)
 
 
-def test_flops_follow_the_matrices_that_run() -> None:
-    batch = to_tensors(make_batch(dofs=(6,)))
-    sensing, acting = 6, 3 * 2
-    wide = replace(SMALL, width=128, acting_width=128)
-    assert flops_per_batch(wide, batch) > 4 * flops_per_batch(SMALL, batch)
-    floor = 6 * (sensing + acting) * block_parameters(SMALL) / 2
-    assert 0.5 * floor < flops_per_batch(SMALL, batch) < 4 * floor
-    assert num_parameters(make_model()) > block_parameters(SMALL)
-
-
 def test_bfloat16_products_change_little_and_leave_float32_gradients() -> None:
     batch = to_tensors(make_batch())
     losses = []
@@ -239,6 +179,6 @@ def test_bfloat16_products_change_little_and_leave_float32_gradients() -> None:
         model = HarmonicModel(replace(SMALL, training_matmul=matmul))
         loss = model.loss(batch, torch.Generator().manual_seed(0)).total
         loss.backward()
-        assert all(p.grad is None or p.grad.dtype == torch.float32 for p in model.parameters())
+        assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
         losses.append(loss.item())
     assert losses[0] == pytest.approx(losses[1], rel=0.02)

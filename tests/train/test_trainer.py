@@ -137,11 +137,6 @@ def test_loss_that_explodes_stops_the_run_and_keeps_the_checkpoint(make_config: 
     assert load_checkpoint(config.out).training["step"] == len(read_records(config.out / "metrics.jsonl", "metric"))
 
 
-def test_microbatches_average_to_the_whole_batch_for_one_robot(make_config: Make, sources: Sources) -> None:
-    config = make_config(steps=3, num_microbatches=4, batch_windows=8)
-    assert train(config, sources=sources, progress=False).is_finished
-
-
 def test_run_without_stores_says_what_to_give(make_config: Make) -> None:
     with pytest.raises(ConfigError, match=r"^data\.stores: expected at least one store"):
         train(make_config(), progress=False)

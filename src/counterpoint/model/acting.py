@@ -16,10 +16,11 @@ from counterpoint.model.channels import ChannelEncoder, ChannelRows
 from counterpoint.model.config import HarmonicConfig
 from counterpoint.model.rotary import rotary_phase
 from counterpoint.model.sensing import SensingCache
-from counterpoint.model.tensors import ActingTensors, TensorBatch
+from counterpoint.model.tensors import TensorBatch
 from counterpoint.model.visibility import branch_visibility, joint_visibility
 
-_FLOW_FEATURES = 6
+FLOW_FEATURES = 6
+"""Numbers that tell the network a knot's flow time; see `ActingStream._embed`."""
 
 
 class ActingStream(nn.Module):
@@ -33,7 +34,7 @@ class ActingStream(nn.Module):
         self.rows_in = ChannelRows(config.descriptor_hidden, group, config.acting_width)
         self.rows_out = ChannelRows(config.descriptor_hidden, group, config.acting_width)
         self.kind = nn.Linear(config.descriptor_hidden, config.acting_width)
-        self.flow = nn.Linear(group * _FLOW_FEATURES, config.acting_width)
+        self.flow = nn.Linear(group * FLOW_FEATURES, config.acting_width)
         self.norm_in = nn.RMSNorm(config.acting_width)
         self.norm_out = nn.RMSNorm(config.acting_width)
         self.gain_out = nn.Parameter(torch.tensor(0.1))
@@ -55,7 +56,8 @@ class ActingStream(nn.Module):
         if knots % group:
             raise ConfigError(f"model.knots_per_token: {knots} knots a branch are not a multiple of {group}")
         per_branch = knots // group
-        x = self._embed(batch, noisy, flow_time, per_branch)
+        codes = [self.encoder(acting.descriptors) for acting in batch.acting]
+        x = self._embed(batch, codes, noisy, flow_time)
         middle = batch.knot_s.view(per_branch, group).mean(1)
         time_s = (batch.decision_s.unsqueeze(-1) + middle).view(windows, branches * per_branch)
         phase = rotary_phase(time_s, frequencies)
@@ -70,31 +72,31 @@ class ActingStream(nn.Module):
             values = torch.cat([cache.values[layer], v], dim=2)
             x = block.finish(x, attend(q, keys, values, visible))
         x = self.norm_out(x).view(windows, branches, per_branch, -1)
-        return [self._read(x[acting.window], acting) for acting in batch.acting]
+        return [self._read(x[acting.window], code) for acting, code in zip(batch.acting, codes, strict=True)]
 
-    def _embed(self, batch: TensorBatch, noisy: list[Tensor], flow_time: Tensor, per_branch: int) -> Tensor:
+    def _embed(self, batch: TensorBatch, codes: list[Tensor], noisy: list[Tensor], flow_time: Tensor) -> Tensor:
         """Return tokens [W, B * P, M]: values, what the robot is, and each knot's flow time."""
-        windows, branches, _ = flow_time.shape
+        windows, branches, knots = flow_time.shape
         group, width = self.config.knots_per_token, self.config.acting_width
+        per_branch = knots // group
         angle = math.pi * flow_time.unsqueeze(-1)
         committed = (flow_time >= 1).float().unsqueeze(-1)
         features = [flow_time.unsqueeze(-1), committed]
         features += [angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()]
         flow: Tensor = self.flow(torch.cat(features, dim=-1).view(windows, branches, per_branch, -1))
         tokens = flow.new_zeros(windows, branches, per_branch, width)
-        for acting, x in zip(batch.acting, noisy, strict=True):
-            codes = self.encoder(acting.descriptors)
-            num_channels = codes.shape[0]
-            rows = self.rows_in(codes).transpose(0, 1).reshape(group * num_channels, width)
+        for acting, code, x in zip(batch.acting, codes, noisy, strict=True):
+            num_channels = code.shape[0]
+            rows = self.rows_in(code).transpose(0, 1).reshape(group * num_channels, width)
             values = x.view(*x.shape[:2], per_branch, group * num_channels) @ rows
-            kind: Tensor = self.kind(codes.mean(0))
+            kind: Tensor = self.kind(code.mean(0))
             tokens = tokens.index_copy(0, acting.window, values / math.sqrt(num_channels) + kind)
         embedded: Tensor = self.norm_in((tokens + flow).float())
         return embedded.view(windows, branches * per_branch, width)
 
-    def _read(self, x: Tensor, acting: ActingTensors) -> Tensor:
-        """Return values [n, B, K, C] from tokens [n, B, P, M]."""
-        rows = self.rows_out(self.encoder(acting.descriptors))
+    def _read(self, x: Tensor, code: Tensor) -> Tensor:
+        """Return values [n, B, K, C] from tokens [n, B, P, M] and the channels' code [C, E]."""
+        rows = self.rows_out(code)
         scale = self.gain_out / math.sqrt(self.config.acting_width)
         values = torch.einsum("nbpm,cgm->nbpgc", x * scale, rows)
         return values.flatten(2, 3)

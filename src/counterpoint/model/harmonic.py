@@ -55,7 +55,11 @@ class HarmonicModel(nn.Module):
         return result
 
     def loss(self, batch: TensorBatch, generator: torch.Generator) -> Loss:
-        """Flow-matching loss at random flow times; randomness comes from `generator` alone."""
+        """Return the flow-matching loss at random flow times; randomness comes from `generator` alone."""
+        return self.error(batch, *self.corrupt(batch, generator))
+
+    def corrupt(self, batch: TensorBatch, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
+        """Draw what the network is shown in training: noisy chunks [n, B, K, C] a group, flow times [W, B, K]."""
         committed = committed_knots(batch)
         shape = batch.decision_s.shape
         flow = torch.rand(shape, generator=generator, device=batch.decision_s.device) ** self.config.flow_time_power
@@ -67,16 +71,20 @@ class HarmonicModel(nn.Module):
             blended = (1 - t) * noise + t * acting.values
             own = acting.values + self.config.commit_noise * noise
             noisy.append(torch.where(committed[acting.window].unsqueeze(-1), own, blended))
-        device = flow.device
+        return noisy, flow_time
+
+    def error(self, batch: TensorBatch, noisy: list[Tensor], flow_time: Tensor) -> Loss:
+        """Return the squared error of the clean chunks predicted from `noisy` at `flow_time`, see `corrupt`."""
+        committed, device = committed_knots(batch), flow_time.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=_uses_bfloat16(self.config, device)):
             clean = self.predict(batch, self.sense(batch), noisy, flow_time)
-        total = flow.new_zeros(())
+        total = flow_time.new_zeros(())
         by_embodiment: dict[str, Tensor] = {}
         for acting, guess in zip(batch.acting, clean, strict=True):
             counted = (acting.valid & ~committed[acting.window]).unsqueeze(-1)
             squared = torch.where(counted, (guess.float() - acting.values) ** 2, 0.0)
             mean = squared.sum() / (counted.sum() * guess.shape[-1]).clamp_min(1)
-            total = total + mean * (acting.window.numel() / shape[0])
+            total = total + mean * (acting.window.numel() / flow_time.shape[0])
             by_embodiment[acting.embodiment] = mean.detach()
         return Loss(total=total, by_embodiment=by_embodiment)
 

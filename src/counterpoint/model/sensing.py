@@ -18,7 +18,8 @@ from counterpoint.model.rotary import rotary_frequencies, rotary_phase
 from counterpoint.model.tensors import ImageTensors, TensorBatch, TextTensors, VectorTensors
 from counterpoint.model.visibility import sensing_visibility
 
-_VALUE_FEATURES = 3
+VALUE_FEATURES = 3
+"""Numbers made of one measured value: v, sin 2v, cos 2v."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +47,7 @@ class SensingStream(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = encoder
-        self.rows = ChannelRows(config.descriptor_hidden, _VALUE_FEATURES + 1, config.width)
+        self.rows = ChannelRows(config.descriptor_hidden, VALUE_FEATURES + 1, config.width)
         self.text = nn.EmbeddingBag(config.text_buckets, config.width, mode="mean")
         self.patch = nn.Linear(3 * config.patch * config.patch, config.width)
         self.place = nn.Linear(2, config.width)
@@ -117,8 +118,8 @@ class SensingStream(nn.Module):
         num_channels = rows.shape[0]
         v = group.values
         features = torch.stack([v, torch.sin(2 * v), torch.cos(2 * v)], dim=-1).flatten(1)
-        weights = rows[:, :_VALUE_FEATURES].reshape(num_channels * _VALUE_FEATURES, -1)
-        summed: Tensor = features @ weights + rows[:, _VALUE_FEATURES].sum(0)
+        weights = rows[:, :VALUE_FEATURES].reshape(num_channels * VALUE_FEATURES, -1)
+        summed: Tensor = features @ weights + rows[:, VALUE_FEATURES].sum(0)
         return summed / math.sqrt(num_channels)
 
     def _embed_images(self, group: ImageTensors) -> Tensor:

@@ -10,36 +10,16 @@ from dataclasses import replace
 
 from torch import nn
 
+from counterpoint.core.descriptor import DESCRIPTOR_DIM
 from counterpoint.core.errors import ConfigError
+from counterpoint.model.acting import FLOW_FEATURES
 from counterpoint.model.config import HarmonicConfig
+from counterpoint.model.sensing import VALUE_FEATURES
 from counterpoint.model.tensors import TensorBatch
 
 _WIDTHS = (
-    8,
-    12,
-    16,
-    24,
-    32,
-    40,
-    48,
-    64,
-    96,
-    128,
-    160,
-    192,
-    256,
-    320,
-    384,
-    512,
-    640,
-    768,
-    1024,
-    1280,
-    1536,
-    2048,
-    3072,
-    4096,
-    5120,
+    *(8, 12, 16, 24, 32, 40, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512),
+    *(640, 768, 1024, 1280, 1536, 2048, 3072, 4096, 5120),
 )
 
 
@@ -91,15 +71,53 @@ def num_parameters(model: nn.Module) -> int:
 
 
 def flops_per_batch(config: HarmonicConfig, batch: TensorBatch) -> float:
-    """Training FLOPs of one batch, forward and backward: 6 a parameter a token, 12 a score a width.
+    """Return the floating point operations of all matrix products in one training pass over `batch`.
 
-    Projections of descriptors are left out: they are computed once a batch, not once a token.
+    A matrix of P numbers costs 2 P operations a row forward and 4 P backward (Kaplan et al. 2020, arXiv 2001.08361,
+    section 2.1). A matrix that reads data instead of activations costs 2 P backward, because data need no gradient.
+    Padding and masked scores count, because they are computed. Element-wise operations are left out.
     """
+    return _block_flops(config, batch) + _sensing_input_flops(config, batch) + _acting_channel_flops(config, batch)
+
+
+def _block_flops(config: HarmonicConfig, batch: TensorBatch) -> float:
+    """Both streams' blocks: matrices, and scores and sums of attention."""
     windows, sensing = batch.capture_s.shape
     acting = batch.decision_s.shape[1] * batch.knot_s.numel() // config.knots_per_token
-    inner = config.heads * config.head_dim
     sensing_matrices = half_parameters(config, config.width) * (config.layers - 1) + _offer_parameters(config)
     acting_matrices = half_parameters(config, config.acting_width) * config.layers
     matrices = sensing * sensing_matrices + acting * acting_matrices
-    scores = (config.layers - 1) * sensing * sensing + config.layers * acting * (sensing + acting)
-    return float(windows * (6 * matrices + 12 * inner * scores))
+    pairs = (config.layers - 1) * sensing * sensing + config.layers * acting * (sensing + acting)
+    return float(windows * (6 * matrices + 12 * config.heads * config.head_dim * pairs))
+
+
+def _sensing_input_flops(config: HarmonicConfig, batch: TensorBatch) -> float:
+    """Tokenizers: from measured values and image patches to the residual width."""
+    flops = 0
+    for vectors in batch.vectors:
+        tokens, channels = vectors.values.shape
+        flops += _code_flops(config, channels)
+        flops += 6 * channels * config.descriptor_hidden * (VALUE_FEATURES + 1) * config.width
+        flops += 4 * tokens * channels * VALUE_FEATURES * config.width
+    for images in batch.images:
+        flops += 4 * images.patches.shape[0] * (3 * config.patch**2 + 2) * config.width
+    return float(flops)
+
+
+def _acting_channel_flops(config: HarmonicConfig, batch: TensorBatch) -> float:
+    """Projections between an action chunk and the acting width, and the embedding of flow times."""
+    width, hidden, group = config.acting_width, config.descriptor_hidden, config.knots_per_token
+    flops = 4 * batch.decision_s.numel() * batch.knot_s.numel() * FLOW_FEATURES * width
+    for acting in batch.acting:
+        numbers, channels = acting.values.numel(), acting.values.shape[-1]
+        flops += _code_flops(config, channels) + 6 * hidden * width  # what the robot is
+        flops += 2 * 6 * channels * hidden * group * width  # rows into the stream and out of it
+        flops += (4 + 6) * numbers * width
+    return float(flops)
+
+
+def _code_flops(config: HarmonicConfig, channels: int) -> int:
+    """Descriptors to codes; the random frequencies are not trained."""
+    frequencies = config.descriptor_frequencies
+    mixed = (DESCRIPTOR_DIM + 2 * frequencies) * config.descriptor_hidden
+    return channels * (2 * DESCRIPTOR_DIM * frequencies + 4 * mixed)
