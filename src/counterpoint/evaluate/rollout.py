@@ -70,7 +70,7 @@ class RolloutConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutResult:
-    """Success of one policy on one robot and task at one delay; without outcomes where the budget ran out before."""
+    """Success of one policy on one robot and task at one delay; without episodes where the budget ran out before."""
 
     policy: str
     robot: str
@@ -79,16 +79,16 @@ class RolloutResult:
     """Simulated delay, or the mean of the measured ones; NaN where none was measured."""
     delay_mode: Literal["simulated", "measured"]
     strategy: str
-    outcomes: tuple[EpisodeResult, ...]
+    episodes: tuple[EpisodeResult, ...]
     seeds: tuple[int, ...]
     videos: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
         """Return the row of the command line's `results`; null for what was not measured."""
-        count = len(self.outcomes)
-        successes = sum(outcome.success for outcome in self.outcomes)
-        times = [outcome.duration_s for outcome in self.outcomes if outcome.success]
-        failed = [seed for seed, outcome in zip(self.seeds, self.outcomes, strict=True) if not outcome.success]
+        count = len(self.episodes)
+        successes = sum(episode.success for episode in self.episodes)
+        times = [episode.duration_s for episode in self.episodes if episode.success]
+        failed = [seed for seed, episode in zip(self.seeds, self.episodes, strict=True) if not episode.success]
         return {
             "policy": self.policy,
             "robot": self.robot,
@@ -202,7 +202,7 @@ def _merge(groups: list[Group], finished: dict[int, tuple[list[EpisodeResult], l
         outcomes, videos = finished.get(index, ([], []))
         key = (group.robot, group.task, group.delay_ms)
         before = results.get(key)
-        merged = (*(before.outcomes if before else ()), *outcomes)
+        merged = (*(before.episodes if before else ()), *outcomes)
         seeds = group.seeds if index in finished else ()
         mean_s = sum(one.delay_s for one in merged) / len(merged) if merged else math.nan
         measured = group.delay_ms == "measured"
@@ -213,7 +213,7 @@ def _merge(groups: list[Group], finished: dict[int, tuple[list[EpisodeResult], l
             delay_ms=1000 * mean_s if measured else float(group.delay_ms),
             delay_mode="measured" if measured else "simulated",
             strategy="expert" if group.policy == "expert" else group.execution.strategy,
-            outcomes=merged,
+            episodes=merged,
             seeds=(*(before.seeds if before else ()), *seeds),
             videos=(*(before.videos if before else ()), *videos),
         )
