@@ -13,7 +13,7 @@ from spoiling import reason_of
 from zarr_writers import write_zarr
 
 from counterpoint.ingest import open_source
-from counterpoint.ingest.recording.recording import widened
+from counterpoint.ingest.files.columns import widened
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 2)])

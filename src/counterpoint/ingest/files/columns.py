@@ -1,4 +1,4 @@
-"""Columns of Arrow tables as numpy arrays, checked: their types, their lengths and that every number is finite."""
+"""Numbers of a log as numpy arrays: columns of Arrow tables, with their types, lengths and finiteness checked."""
 
 from __future__ import annotations
 
@@ -48,12 +48,7 @@ def matrix(table: pa.Table, column: str, width: int, where: str) -> NDArray[np.f
         raise IngestError(f"{where}: column {column!r} has empty numbers", reason="missing_value")
     with np.errstate(over="ignore", invalid="ignore"):
         values = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, width)
-    if not np.isfinite(values).all():
-        row, channel = np.argwhere(~np.isfinite(values))[0]
-        raise IngestError(
-            f"{where}: column {column!r}, row {row}, number {channel} is {values[row, channel]}; expected finite",
-            reason="not_finite",
-        )
+    check_finite(values, f"{where}: column {column!r}")
     return np.ascontiguousarray(values)
 
 
@@ -70,10 +65,8 @@ def scalars(table: pa.Table, column: str, where: str) -> NDArray[np.float64]:
         raise IngestError(f"{where}: column {column!r} has {array.null_count} empty rows", reason="missing_value")
     if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type)):
         raise IngestError(f"{where}: column {column!r} holds {array.type}, expected numbers", reason="wrong_type")
-    with np.errstate(invalid="ignore"):  # a signalling NaN is refused below like any other
-        values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise IngestError(f"{where}: column {column!r} holds a number that is not finite", reason="not_finite")
+    values = widened(array.to_numpy(zero_copy_only=False))
+    check_finite(values[:, None], f"{where}: column {column!r}")
     return values
 
 
@@ -83,3 +76,19 @@ def column_values(table: pa.Table, column: str, where: str) -> list[object]:
         return list(table[column].to_pylist())
     except ValueError as error:
         raise IngestError(f"{where}: column {column!r}: {error}", reason="not_text") from error
+
+
+def widened(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return float64; a signalling NaN is a NaN like any other, and no reason for a warning."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.float64)
+
+
+def check_finite(values: NDArray[np.floating], where: str) -> None:
+    """Raise IngestError `not_finite` that names the first of [rows, width] numbers that is NaN or infinite."""
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise IngestError(
+            f"{where}: row {row}, number {column} is {values[row, column]}; expected a finite number",
+            reason="not_finite",
+        )

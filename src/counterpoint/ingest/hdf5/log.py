@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.columns import widened
 from counterpoint.ingest.files.paths import inside
 from counterpoint.ingest.hdf5 import aloha, hdf5_files, robomimic
 from counterpoint.ingest.hdf5.layout import Hdf5Layout
@@ -20,7 +21,7 @@ from counterpoint.ingest.hdf5.safe import find, opened, read_array
 from counterpoint.ingest.recording.features import LogRobot, map_features, slug
 from counterpoint.ingest.recording.pictures import camera_names, frame_stream, picture_video
 from counterpoint.ingest.recording.recorded_log import RecordedLog, choose_rate
-from counterpoint.ingest.recording.recording import Recording, Series, widened
+from counterpoint.ingest.recording.recording import Recording, Series, num_rows
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.store import EncodedVideo
 
@@ -80,12 +81,7 @@ class Hdf5Log(RecordedLog):
 
     def _load_group(self, file: h5py.File, group: h5py.Group, demo: str, where: str) -> Recording:
         values = {each.feature: _numbers(group, each.feature, where) for each in self.mapping.features}
-        lengths = {len(each) for each in values.values()}
-        if len(lengths) > 1:
-            raise IngestError(f"{where}: features of {sorted(lengths)} rows", reason="length_mismatch")
-        if lengths == {0}:
-            raise IngestError(f"{where}: no rows", reason="no_rows")
-        capture = periodic_ns(0, self.rate_hz, lengths.pop())
+        capture = periodic_ns(0, self.rate_hz, num_rows(values, where))
         videos: dict[str, EncodedVideo] = {}
         frames = {}
         notes: list[str] = []

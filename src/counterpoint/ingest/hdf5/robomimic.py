@@ -13,11 +13,11 @@ import h5py
 
 from counterpoint.core.embodiment import Channel
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.columns import widened
 from counterpoint.ingest.hdf5.layout import EpisodeLabels, Hdf5Layout, is_pictures, is_series, width_of
 from counterpoint.ingest.hdf5.safe import check_storage, datasets, find, names, read_array, text_of
 from counterpoint.ingest.mapping.guess import unknown_channels
 from counterpoint.ingest.recording.features import LogFeature, Role, slug
-from counterpoint.ingest.recording.recording import widened
 
 USUAL_RATE_HZ = 20.0
 STATES = ("joint_pos", "robot0_joint_pos", "joint_positions", "robot0_eef_pos", "ee_states", "joint_states")

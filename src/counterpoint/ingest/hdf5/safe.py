@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ MAX_LINKS = 8
 MAX_NAMES = 1_000_000
 _OWN_FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
 """deflate, shuffle, fletcher32, szip, nbit, scale-offset and h5py's lzf: no other filter is built in."""
+_DIGITS = re.compile(r"([0-9]+)")
 _DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, SystemError)
 """What h5py raises on spoilt bytes."""
 
@@ -78,7 +80,10 @@ def names(group: h5py.Group) -> list[str]:
     if len(group) > MAX_NAMES:
         raise IngestError(f"{group.name}: claims {len(group)} members", reason="absurd_size")
     return sorted(
-        group, key=lambda name: [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in _split(name)]
+        group,
+        key=lambda name: [
+            (part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in _DIGITS.split(name)
+        ],
     )
 
 
@@ -154,12 +159,3 @@ def text_of(holder: h5py.Group, *keys: str) -> str:
         if isinstance(raw, str):
             return raw
     return ""
-
-
-def _split(name: str) -> list[str]:
-    parts = [""]
-    for letter in name:
-        if parts[-1] and parts[-1][-1].isdigit() != letter.isdigit():
-            parts.append("")
-        parts[-1] += letter
-    return parts

@@ -14,25 +14,21 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import absolute_ns, periodic_ns
 from counterpoint.core.embodiment import StreamSpec
-from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import IngestError, StoreError
-from counterpoint.core.stream import Stream, text_stream, vector_stream
 from counterpoint.ingest.files.columns import column_values, matrix, scalars
 from counterpoint.ingest.files.parquet import read_columns
 from counterpoint.ingest.files.paths import file_size
 from counterpoint.ingest.lerobot.info import Info
 from counterpoint.ingest.mapping.robot_mapping import RobotMapping
+from counterpoint.ingest.recording.episode import MAX_SECONDS, build_episode, check_order
 from counterpoint.ingest.recording.features import slug
 from counterpoint.ingest.recording.pictures import camera_names, picture_bytes, picture_video
+from counterpoint.ingest.recording.recording import Recording, Series, merged_texts
 from counterpoint.ingest.recording.source import Ingested, Labels
 from counterpoint.store import EncodedVideo
 from counterpoint.store.episodes.video import copy_video, frames_between, list_pts, video_size
 
-MAX_SECONDS = 1e8
 NOMINAL_TOLERANCE_S = 5e-4
-LARGEST_ANGLE = 4 * np.pi
-"""A joint beyond this, in rad, was hardly logged in rad."""
-INSTRUCTION = StreamSpec(name="instruction", kind="text")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,7 +104,7 @@ def check_rows(table: pa.Table, index: int, length: int | None, info: Info, mapp
     )
 
 
-def build_episode(
+def read_episode(
     rows: Rows,
     texts: list[str],
     videos: list[VideoPiece],
@@ -122,14 +118,7 @@ def build_episode(
     Raises:
         IngestError: `empty_file`, `unreadable_video`, `short_video` or `bad_value`.
     """
-    specs = mapping.specs(info.fps)
     notes = ["irregular_time"] if rows.irregular else []
-    streams: dict[str, Stream] = {}
-    for each in mapping.features:
-        values = each.convert(rows.values[each.feature])
-        streams[each.stream] = vector_stream(specs[each.stream], rows.capture_ns, values, time_source="nominal")
-        notes += _odd_units(streams[each.stream])
-    streams["instruction"] = _instructions(rows, texts)
     encoded: dict[str, EncodedVideo] = {}
     for piece in videos:
         if not piece.path.is_file():
@@ -138,49 +127,41 @@ def build_episode(
         video = _open_video(piece, rows, info)
         encoded[video.spec.name] = video
     notes += _add_pictures(encoded, rows, info, root)
-    content = rows.content_hash(texts)
-    name = slug(root.resolve().name) or "lerobot"
-    provenance = Provenance(
-        robot=mapping.robot.name,
-        task=slug(texts[0]),
-        instruction=texts[0],
-        site=labels.site,
-        environment=labels.environment,
-        source=labels.source,
-        operator=labels.operator,
-        licence=labels.licence,
-        origin=f"lerobot-{info.version}:{root.resolve().name}:episode_{rows.index:06d}",
-        content_hash=content,
+    recording = Recording(
+        series={
+            name: Series(values=values, capture_ns=rows.capture_ns, time_source="nominal")
+            for name, values in rows.values.items()
+        },
+        videos=encoded,
+        texts=merged_texts(rows.capture_ns.tolist(), texts),
         success=rows.success,
         notes=tuple(notes),
     )
-    episode = Episode(
-        episode_id=f"{name}-{rows.index:06d}-{content[:12]}",
-        embodiment=mapping.robot,
-        provenance=provenance,
-        streams=streams,
+    name = root.resolve().name
+    item = f"episode_{rows.index:06d}"
+    return build_episode(
+        recording,
+        mapping,
+        labels,
+        where=f"{root}, {item}",
+        name=f"{slug(name) or 'lerobot'}-{rows.index:06d}",
+        origin=f"lerobot-{info.version}:{name}:{item}",
+        rate_hz=info.fps,
+        content_hash=rows.content_hash(texts),
     )
-    return Ingested(episode=episode, videos=encoded)
 
 
 def _times(timestamp: NDArray[np.float64], fps: float, where: str) -> tuple[NDArray[np.int64], bool]:
     """Return capture times, exact multiples of 1/fps where the log means that, and whether it does not."""
     if np.abs(timestamp).max() > MAX_SECONDS:
         raise IngestError(f"{where}: a timestamp of {np.abs(timestamp).max():g} s", reason="absurd_time")
-    late = np.flatnonzero(np.diff(timestamp) < 0)
-    if late.size:
-        raise IngestError(f"{where}: time runs backwards after row {late[0]}", reason="time_backwards")
+    check_order(timestamp, where)
     expected = timestamp[0] + np.arange(len(timestamp)) / fps
     tolerance = NOMINAL_TOLERANCE_S + 1e-7 * np.abs(timestamp).max()  # float32 in the log
     if np.abs(timestamp - expected).max() <= tolerance:
         start = round(float(timestamp[0]) * 1e9) if abs(timestamp[0]) > tolerance else 0
         return periodic_ns(start, fps, len(timestamp)), False
     return absolute_ns(timestamp, 0), True
-
-
-def _instructions(rows: Rows, texts: list[str]) -> Stream:
-    changes = [0, *(row for row in range(1, len(texts)) if texts[row] != texts[row - 1])]
-    return text_stream(INSTRUCTION, rows.capture_ns[changes], [texts[row] for row in changes])
 
 
 def _add_pictures(encoded: dict[str, EncodedVideo], rows: Rows, info: Info, root: Path) -> list[str]:
@@ -191,12 +172,6 @@ def _add_pictures(encoded: dict[str, EncodedVideo], rows: Rows, info: Info, root
         files = picture_bytes(values, key, root, where)
         encoded[names[key]] = picture_video(names[key], files, rows.capture_ns, info.fps, where)
     return [f"missing_video:{key}" for key in info.images if key not in rows.pictures]
-
-
-def _odd_units(stream: Stream) -> list[str]:
-    angles = [column for column, channel in enumerate(stream.spec.channels) if channel.unit == "rad"]
-    values = np.asarray(stream.values, dtype=np.float32)
-    return [f"not_in_rad:{stream.spec.name}"] if angles and np.abs(values[:, angles]).max() > LARGEST_ANGLE else []
 
 
 def _open_video(piece: VideoPiece, rows: Rows, info: Info) -> EncodedVideo:

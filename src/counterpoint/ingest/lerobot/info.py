@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.files.paths import inside
+from counterpoint.ingest.files.json_files import read_info
 
 Version = Literal["v2.1", "v3.0"]
 VERSIONS: tuple[Version, ...] = get_args(Version)
-MAX_JSON_BYTES = 256 * 2**20
 MAX_WIDTH = 1_000_000
 STATE_NAMES = ("observation.state", "state")
 ACTION_NAMES = ("action", "actions")
@@ -78,16 +76,8 @@ def load_info(root: Path) -> Info:
     Raises:
         IngestError: `missing_info`, `not_json`, `wrong_version`, `bad_info` or `absurd_size`.
     """
-    path = inside(root, "meta/info.json")
-    if not path.is_file():
-        raise IngestError(f"{path}: missing; a LeRobot dataset has one", reason="missing_info")
-    text = read_text(path)
-    try:
-        raw = load_json(text)
-    except (ValueError, RecursionError) as error:
-        raise IngestError(f"{path}: not JSON ({error})", reason="not_json") from error
-    if not isinstance(raw, dict):
-        raise IngestError(f"{path}: expected a JSON object, got {type(raw).__name__}", reason="not_json")
+    raw: dict[str, Any] = read_info(root, "meta/info.json")
+    path = root / "meta/info.json"
     version = raw.get("codebase_version")
     if version not in VERSIONS:
         raise IngestError(
@@ -108,46 +98,6 @@ def load_info(root: Path) -> Info:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise IngestError(f"{path}: a key is missing or of the wrong kind: {error!r}", reason="bad_info") from error
-
-
-def read_text(path: Path) -> str:
-    """Read a metadata file whole.
-
-    Raises:
-        IngestError: `missing_file`, `absurd_size` or `not_text`.
-    """
-    if not path.is_file():
-        raise IngestError(f"{path}: missing", reason="missing_file")
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise IngestError(f"{path}: larger than {MAX_JSON_BYTES} bytes", reason="absurd_size")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise IngestError(f"{path}: not UTF-8 text ({error})", reason="not_text") from error
-
-
-def load_json(text: str) -> object:
-    """Parse JSON; raises ValueError also for escapes of half a character, which no text file can hold."""
-    raw: object = json.loads(text)
-    if "\\ud" in text.lower():
-        json.dumps(raw, ensure_ascii=False).encode()
-    return raw
-
-
-def read_json_lines(path: Path) -> list[dict[str, object]]:
-    """Read a JSONL file of objects; raises IngestError `not_json` naming the line."""
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = load_json(line)
-        except (ValueError, RecursionError) as error:
-            raise IngestError(f"{path}, line {number}: not JSON ({error})", reason="not_json") from error
-        if not isinstance(row, dict):
-            raise IngestError(f"{path}, line {number}: expected an object", reason="not_json")
-        rows.append(row)
-    return rows
 
 
 def _feature(name: str, raw: dict[str, object]) -> Feature:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.json_files import read_json_lines
 from counterpoint.ingest.files.parquet import open_parquet
 from counterpoint.ingest.files.paths import fill_template, inside
-from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
+from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, check_rows, read_episode, read_rows
 from counterpoint.ingest.lerobot.folder import LeRobotFolder
-from counterpoint.ingest.lerobot.info import Info, read_json_lines
+from counterpoint.ingest.lerobot.info import Info
 from counterpoint.ingest.recording.source import Ingested, ReadOptions
 
 MAX_EPISODES = 10**8
@@ -33,7 +34,7 @@ class LeRobotV21(LeRobotFolder):
             )
             for key in (self.info.videos if self.info.video_path else ())
         ]
-        return build_episode(rows, self._texts(rows), videos, self.info, self.mapping, self.path, self._labels)
+        return read_episode(rows, self._texts(rows), videos, self.info, self.mapping, self.path, self._labels)
 
     def _load(self, index: int) -> Rows:
         path = inside(self.path, fill_template(self.info.data_path, self._fields(index)))

@@ -11,7 +11,7 @@ from counterpoint.core.errors import IngestError
 from counterpoint.ingest.files.columns import column_values, scalars
 from counterpoint.ingest.files.parquet import open_parquet, read_columns
 from counterpoint.ingest.files.paths import fill_template, inside
-from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, build_episode, check_rows, read_rows
+from counterpoint.ingest.lerobot.episode import Rows, VideoPiece, check_rows, read_episode, read_rows
 from counterpoint.ingest.lerobot.folder import LeRobotFolder
 from counterpoint.ingest.lerobot.info import Info
 from counterpoint.ingest.recording.source import Ingested, ReadOptions
@@ -34,7 +34,7 @@ class LeRobotV30(LeRobotFolder):
         rows = self._rows(item)
         place = self._episodes[rows.index]
         videos = [self._piece(key, place) for key in (self.info.videos if self.info.video_path else ())]
-        return build_episode(rows, self._texts(rows), videos, self.info, self.mapping, self.path, self._labels)
+        return read_episode(rows, self._texts(rows), videos, self.info, self.mapping, self.path, self._labels)
 
     def _piece(self, key: str, place: dict[str, float | str]) -> VideoPiece:
         chunk, file, start, end = (float(place[f"videos/{key}/{name}"]) for name in PIECE)

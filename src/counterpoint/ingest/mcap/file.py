@@ -10,9 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.mcap import MAGIC
 from counterpoint.ingest.mcap.records import (
@@ -33,18 +30,15 @@ from counterpoint.ingest.mcap.records import (
     read_records,
     unpack_chunk,
 )
-from counterpoint.ingest.messages.topic import Block, Payload, Topic, plain_type
+from counterpoint.ingest.messages.compression import check_growth
+from counterpoint.ingest.messages.topic import MAX_TIME_NS, Block, Payload, Queue, Topic, blocks_of, plain_type
 
 MAX_LOOSE_BYTES = 4 * 2**20
 """Messages outside chunks are handed on whenever they are this many bytes."""
-MAX_TIME_NS = 2**62
 MAX_FACTS = 1000
 MAX_FACT_BYTES = 16 * 2**20
-MAX_GROWTH = 1000
-"""A file that unpacks to more than this many times its size is no recording."""
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
-Queue = tuple[list[Payload], list[int], list[int]]
 
 
 class McapFile:
@@ -87,18 +81,17 @@ class McapFile:
                 if record.opcode == CHUNK:
                     content = unpack_chunk(record.data, where)
                     unpacked += len(content)
-                    if unpacked > MAX_GROWTH * self._size + 2**30:
-                        raise IngestError(f"{where}: unpacks to more than {unpacked} bytes", reason="absurd_size")
+                    check_growth(unpacked, self._size, where)
                     yield from self._chunk(content)
                 elif record.opcode == MESSAGE:
                     self._message(record.data, 0, len(record.data), loose)
                     loose_bytes += len(record.data)
                     if loose_bytes > MAX_LOOSE_BYTES:
-                        yield from self._handed_on(loose)
+                        yield from blocks_of(loose, self._channels, where)
                         loose, loose_bytes = {}, 0
                 else:
                     self._describe(record.opcode, record.data)
-        yield from self._handed_on(loose)
+        yield from blocks_of(loose, self._channels, where)
 
     def _chunk(self, content: bytes) -> Iterator[Block]:
         queues: dict[int, Queue] = {}
@@ -116,7 +109,7 @@ class McapFile:
             elif opcode in (SCHEMA, CHANNEL):
                 self._describe(opcode, content[position : position + length])
             position += length
-        yield from self._handed_on(queues)
+        yield from blocks_of(queues, self._channels, str(self.path))
 
     def _message(self, data: Payload, start: int, end: int, queues: dict[int, Queue]) -> None:
         if end - start < _MESSAGE.size:
@@ -128,20 +121,6 @@ class McapFile:
         queue[0].append(data[start + _MESSAGE.size : end])
         queue[1].append(log)
         queue[2].append(publish)
-
-    def _handed_on(self, queues: dict[int, Queue]) -> Iterator[Block]:
-        for channel, (payloads, log, publish) in queues.items():
-            if channel not in self._channels:
-                raise IngestError(
-                    f"{self.path}: messages of channel {channel}, which nobody described", reason="damaged_record"
-                )
-            if topic := self._channels[channel]:
-                yield Block(topic=topic, payloads=payloads, log_ns=self._times(log), publish_ns=self._times(publish))
-
-    def _times(self, times: list[int]) -> NDArray[np.int64]:
-        if max(times) > MAX_TIME_NS:
-            raise IngestError(f"{self.path}: a time of {max(times)} ns", reason="absurd_time")
-        return np.asarray(times, np.int64)
 
     def _describe(self, opcode: int, data: bytes) -> None:
         """Keep what a record says of the messages."""

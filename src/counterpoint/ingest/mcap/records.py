@@ -13,21 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import lz4.frame  # type: ignore[import-untyped]  # ships no types
-import zstandard
-
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.files.paths import file_size
 from counterpoint.ingest.mcap import MAGIC
+from counterpoint.ingest.messages.compression import unpack
 
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 1, 2, 3, 4, 5, 6
 ATTACHMENT, STATISTICS, METADATA, METADATA_INDEX, DATA_END = 9, 11, 12, 13, 15
 FOOTER_BYTES = 9 + 20 + len(MAGIC)
-MAX_CHUNK_BYTES = 2**30
-"""Most that one chunk may unpack to."""
-MAX_RATIO = 500
-FREE_BYTES = 64 * 2**20
-"""A chunk that unpacks to more than this and more than MAX_RATIO times its size is no recording."""
 PIECE = 2**20
 _HEAD = struct.Struct("<BQ")
 
@@ -152,56 +145,6 @@ def unpack_chunk(data: bytes, where: str) -> bytes:
     if crc and zlib.crc32(content) != crc:
         raise IngestError(f"{where}: a chunk does not match its checksum; copy the file again", reason="bad_checksum")
     return content
-
-
-def unpack(packed: bytes, compression: str, claimed: int, where: str) -> bytes:
-    """Unpack at most the claimed size, which must be the size found.
-
-    Raises:
-        IngestError: `absurd_size`, `unknown_compression` or `damaged_record`.
-    """
-    if claimed > most_unpacked(len(packed)):
-        raise IngestError(f"{where}: a chunk claims to unpack to {claimed} bytes", reason="absurd_size")
-    try:
-        match compression:
-            case "":
-                content = packed
-            case "lz4":
-                content = lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=claimed + 1)
-            case "zstd":
-                content = unpack_zstd(packed, claimed, where)
-            case _:
-                raise IngestError(f"{where}: chunks packed with {compression!r}", reason="unknown_compression")
-    except (RuntimeError, EOFError, zstandard.ZstdError, MemoryError) as error:
-        raise IngestError(f"{where}: a chunk that cannot be unpacked ({error})", reason="damaged_record") from error
-    if len(content) != claimed:
-        raise IngestError(
-            f"{where}: a chunk of {claimed} bytes unpacks to {len(content)} or more", reason="damaged_record"
-        )
-    return content
-
-
-def most_unpacked(packed: int) -> int:
-    """Return the most bytes that `packed` bytes may claim to unpack to."""
-    return min(MAX_CHUNK_BYTES, FREE_BYTES + MAX_RATIO * packed)
-
-
-def unpack_zstd(packed: bytes, most: int, where: str) -> bytes:
-    """Unpack a Zstandard frame of at most `most` bytes.
-
-    Raises:
-        IngestError: `damaged_record`.
-    """
-    try:
-        size = zstandard.frame_content_size(packed)
-        if size > most:
-            raise IngestError(f"{where}: Zstandard data of {size} bytes, expected {most}", reason="damaged_record")
-        with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(packed) as reader:
-            return bytes(reader.read((most if size < 0 else size) + 1))
-    except (zstandard.ZstdError, MemoryError) as error:
-        raise IngestError(
-            f"{where}: Zstandard data that cannot be unpacked ({error})", reason="damaged_record"
-        ) from error
 
 
 def _check_data(crc: int, record: bytes, where: str) -> None:

@@ -13,9 +13,11 @@ from counterpoint.ingest.messages.clock import capture_times
 from counterpoint.ingest.messages.film import CODINGS, Coding, has_key_frame, pack_packets
 from counterpoint.ingest.messages.kinds import Kind
 from counterpoint.ingest.messages.pick import stamp_of
-from counterpoint.ingest.messages.pictures import CodedPicture, image_bytes, is_deep, is_known_pixels, read_head, to_rgb
+from counterpoint.ingest.messages.pictures import image_bytes, is_deep, is_known_pixels, to_rgb
 from counterpoint.ingest.messages.pixels import PixelEncoder
 from counterpoint.ingest.messages.topic import Block, MessageBatch
+from counterpoint.ingest.recording.episode import check_order
+from counterpoint.ingest.recording.pictures import PictureCodec, picture_size
 from counterpoint.store import EncodedVideo
 from counterpoint.store.episodes.video import pack_pictures
 
@@ -31,7 +33,8 @@ class Camera:
     rate_hz: float | None
     left_out: bool = False
     coding: Coding = "h264"
-    head: CodedPicture | None = None
+    head: tuple[PictureCodec, int, int] | None = None
+    """Codec, height and width of the first coded picture."""
     coded: list[bytes] = field(default_factory=list)
     pixels: PixelEncoder | None = None
     times: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -71,9 +74,12 @@ class Camera:
         data = bytes(image_bytes(batch, place, where))
         if "depth" in form or is_deep(data) or "webp" in form or "avif" in form:
             return False
-        head = read_head(data, where)
+        try:
+            head = picture_size(data, where)
+        except IngestError as error:
+            raise IngestError(str(error), reason="unreadable_video") from error
         if self.head is not None and head != self.head:
-            raise IngestError(f"{where}: {head} after {self.head}", reason="dimension_mismatch")
+            raise IngestError(f"{where}: a picture of {head} after {self.head}", reason="dimension_mismatch")
         self.head = head
         self.coded.append(data)
         return True
@@ -102,8 +108,9 @@ class Camera:
         log, publish, stamp = times[:, 0], times[:, 2], times[:, 3]
         capture, clock = capture_times(None if (stamp < 0).all() else stamp, publish, log, self.topic)
         is_shuffled = self.pixels is not None and order != sorted(order)
-        if is_shuffled or (np.diff(capture) < 0).any():
+        if is_shuffled:
             raise IngestError(f"{self.where}: {self.topic}: time runs backwards", reason="time_backwards")
+        check_order(capture, f"{self.where}: {self.topic}")
         arrival = np.maximum(log, capture)
         notes += [f"encoded:{self.topic}"] if self.pixels is not None else []
         return self._video(order, capture, arrival), notes + clock
@@ -117,9 +124,9 @@ class Camera:
         elif self.head is None:
             data, pts, height, width = pack_packets(coded, where, self.coding)
         else:
-            height, width = self.head.height, self.head.width
+            codec, height, width = self.head
             try:
-                data, pts = pack_pictures(coded, self.head.codec, height, width)
+                data, pts = pack_pictures(coded, codec, height, width)
             except StoreError as error:
                 raise IngestError(f"{where}: {error}", reason="unreadable_video") from error
         return EncodedVideo(spec=self._spec(height, width), data=data, pts=pts, capture_ns=capture, arrival_ns=arrival)

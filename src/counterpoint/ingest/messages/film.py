@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import av
@@ -72,26 +72,14 @@ def pack_packets(
     Raises:
         IngestError: `unreadable_video`.
     """
-    sink = io.BytesIO()
     try:
-        with (
-            av.open(io.BytesIO(_begun(packets[0], coding)), format=_DEMUXERS[coding]) as source,
-            av.open(sink, "w", format="mp4") as container,
-        ):
+        with av.open(io.BytesIO(_begun(packets[0], coding)), format=_DEMUXERS[coding]) as source:
             template = source.streams.video[0]
             height, width = template.height, template.width
             if not (height and width):
                 raise IngestError(f"{where}: video without a picture size", reason="unreadable_video")
-            stream = container.add_stream_from_template(template, opaque=True)
-            stream.time_base = TIME_BASE
-            for index, data in enumerate(packets):
-                packet = av.Packet(data)
-                packet.pts = packet.dts = index * FRAME_TICKS
-                packet.time_base, packet.stream = TIME_BASE, stream
-                packet.is_keyframe = index == 0 or has_key_frame(data, coding)
-                container.mux(packet)
-        data = sink.getvalue()
-        pts = list_pts(io.BytesIO(data))
+            marked = ((data, index == 0 or has_key_frame(data, coding)) for index, data in enumerate(packets))
+            data, pts = mux(template, marked)
     except (av.error.FFmpegError, StoreError, ValueError, IndexError, MemoryError) as error:
         if isinstance(error, IngestError):
             raise
@@ -101,6 +89,21 @@ def pack_packets(
     if len(pts) != len(packets):
         raise IngestError(f"{where}: {len(packets)} packets gave {len(pts)} frames", reason="unreadable_video")
     return data, pts, height, width
+
+
+def mux(template: av.VideoStream, packets: Iterable[tuple[bytes, bool]]) -> tuple[bytes, NDArray[np.int64]]:
+    """Put packets (bytes, is key frame) of one coding, in order, into an mp4; return it and the pts of all frames."""
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="mp4") as container:
+        stream = container.add_stream_from_template(template, opaque=True)
+        stream.time_base = TIME_BASE
+        for index, (data, is_key) in enumerate(packets):
+            packet = av.Packet(data)
+            packet.pts = packet.dts = index * FRAME_TICKS
+            packet.time_base, packet.stream, packet.is_keyframe = TIME_BASE, stream, is_key
+            container.mux(packet)
+    data = sink.getvalue()
+    return data, list_pts(io.BytesIO(data))
 
 
 def _begun(packet: bytes, coding: Coding) -> bytes:

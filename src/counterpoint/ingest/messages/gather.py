@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.columns import check_finite
 from counterpoint.ingest.messages.clock import capture_times
 from counterpoint.ingest.messages.pick import Picked
 from counterpoint.ingest.messages.topic import Block
+from counterpoint.ingest.recording.episode import check_order
 from counterpoint.ingest.recording.recording import Series
 
 
@@ -87,19 +89,11 @@ class Gathered:
             sorting = np.argsort(capture, kind="stable")
             order, log, capture = order[sorting], log[sorting], capture[sorting]
             notes.append(f"reordered:{self.feature}")
-        if (late := np.flatnonzero(np.diff(capture) < 0)).size:
-            raise IngestError(
-                f"{self.where}: {self.feature}: time runs backwards after sample {late[0]}", reason="time_backwards"
-            )
+        check_order(capture, f"{self.where}: {self.feature}")
         values = values[order]
-        if self.strict and not np.isfinite(values).all():
-            row, column = np.argwhere(~np.isfinite(values))[0]
-            raise IngestError(
-                f"{self.where}: {self.feature}: sample {row}, number {column} is {values[row, column]}; expected a "
-                "finite number",
-                reason="not_finite",
-            )
-        if not self.strict and not (finite := np.isfinite(values).all(axis=1)).all():
+        if self.strict:
+            check_finite(values, f"{self.where}: {self.feature}")
+        elif not (finite := np.isfinite(values).all(axis=1)).all():
             values, capture, log = values[finite], capture[finite], log[finite]
             notes.append(f"not_finite:{self.feature}")
         return Series(values=values, capture_ns=capture, arrival_ns=np.maximum(log, capture)), notes

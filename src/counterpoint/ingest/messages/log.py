@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from counterpoint.core.embodiment import embodiment_from_dict
 from counterpoint.core.episode import SOURCES
@@ -17,10 +16,10 @@ from counterpoint.ingest.messages.gather import Gathered
 from counterpoint.ingest.messages.pick import by_sender, pick
 from counterpoint.ingest.messages.survey import CAMERAS, DECODERS, Reading, Survey, survey
 from counterpoint.ingest.messages.topic import Block, Container, Decoder, Topic
-from counterpoint.ingest.recording.episode import build_episode
 from counterpoint.ingest.recording.features import LogFeature, LogRobot, map_features, slug
+from counterpoint.ingest.recording.recorded_log import RecordedLog
 from counterpoint.ingest.recording.recording import Recording, merged_texts
-from counterpoint.ingest.recording.source import Ingested, Labels, ReadOptions
+from counterpoint.ingest.recording.source import Labels, ReadOptions
 from counterpoint.store import EncodedVideo
 
 DEFAULT_HZ = 30.0
@@ -30,8 +29,8 @@ _INSTRUCTION_FACTS = ("instruction", "language_instruction", "task", "task_descr
 _YES, _NO = frozenset({"true", "1", "yes", "success"}), frozenset({"false", "0", "no", "failure"})
 
 
-class MessageLog:
-    """A LogSource with one item."""
+class MessageLog(RecordedLog):
+    """A log of messages opened for reading; its one item has no name."""
 
     def __init__(
         self,
@@ -41,51 +40,21 @@ class MessageLog:
     ) -> None:
         """Look at the first messages of each topic and map them to a robot; raises IngestError."""
         self._container = container
-        self._labels = options.labels
         self._survey = survey(container, decoders)
-        self.mapping: RobotMapping
-        self.mapping, notes = _mapped(self._survey.features, options, container)
-        self.notes: Sequence[str] = tuple(notes)
-        action = next(each.feature for each in self.mapping.features if each.stream == "action")
-        self._rate_hz = self._survey.readings[self._survey.owner[action]].rate_hz or DEFAULT_HZ
-        self._recording: Recording | None = None
-        self._pixels: dict[str, bytes] = {}
-
-    @property
-    def path(self) -> Path:
-        """The file, or the folder of a split bag."""
-        return self._container.path
+        mapping, notes = _mapped(self._survey.features, options, container)
+        action = next(each.feature for each in mapping.features if each.stream == "action")
+        rate = self._survey.readings[self._survey.owner[action]].rate_hz or DEFAULT_HZ
+        super().__init__(container.path, options, mapping, notes, rate)
 
     def items(self) -> list[str]:
         """Return one item without a name: the log is one episode."""
         return [""]
 
-    def content_hash(self, item: str) -> str:
-        """Return the hash of all times, values, pictures and texts; raises IngestError."""
-        return _content(self._read(), self._pixels)
-
-    def read(self, item: str) -> Ingested:
+    def load(self, item: str) -> Recording:
         """Read the log; raises IngestError."""
-        recording = self._read()
-        content = _content(recording, self._pixels)
-        self._recording = None
-        labels = _labelled(self._labels, self._container.facts())
-        return build_episode(
-            recording,
-            self.mapping,
-            labels,
-            path=self.path,
-            item=item,
-            rate_hz=self._rate_hz,
-            content_hash=content,
-        )
-
-    def _read(self) -> Recording:
-        if self._recording is None:
-            recorder = _Recorder(self._container, self._survey, self._series())
-            self._recording = recorder.record(tuple(self._survey.notes))
-            self._pixels = recorder.pixels
-        return self._recording
+        recording = _Recorder(self._container, self._survey, self._series()).record(tuple(self._survey.notes))
+        self.labels = _labelled(self.labels, self._container.facts())
+        return recording
 
     def _series(self) -> dict[str, Gathered]:
         """Return an empty series for each feature that the mapping uses."""
@@ -114,8 +83,6 @@ class _Recorder:
         self._where = str(container.path)
         self._seen: Counter[str] = Counter()
         self._later: set[str] = set()
-        self.pixels: dict[str, bytes] = {}
-        """By camera: what uncompressed pictures were, before they were encoded."""
         self._texts: list[tuple[int, int, str]] = []
         self._cameras = {
             name: Camera(name=each.camera, topic=name, kind=each.kind, where=self._where, rate_hz=each.rate_hz)
@@ -134,13 +101,14 @@ class _Recorder:
             series[name], more = gathered.series()
             found += more
         videos: dict[str, EncodedVideo] = {}
+        pixels: dict[str, bytes] = {}
         for camera in self._cameras.values():
             made, more = camera.finish()
             found += more
             if made is not None:
                 videos[camera.name] = made
                 if camera.pixels is not None:
-                    self.pixels[camera.name] = camera.pixels.content()
+                    pixels[camera.name] = camera.pixels.content()
         facts = self._container.facts()
         if not self._texts and (text := next((facts[key] for key in _INSTRUCTION_FACTS if facts.get(key)), "")):
             starts = [int(each.capture_ns[0]) for each in series.values() if len(each.capture_ns)]
@@ -152,6 +120,7 @@ class _Recorder:
             texts=merged_texts([time for time, _, _ in texts], [text for _, _, text in texts]),
             success=_success(facts),
             notes=tuple(dict.fromkeys(found)),
+            pixels=pixels,
         )
 
     def _add(self, reading: Reading, block: Block) -> None:
@@ -169,14 +138,6 @@ class _Recorder:
                         self._series[picked.feature].add(picked, block, first)
                     elif picked.values.shape[1]:
                         self._later.add(picked.feature)
-
-
-def _content(recording: Recording, pixels: Mapping[str, bytes]) -> str:
-    """Return the hash of a recording; of pictures encoded here it is of the pixels, not of what was made of them."""
-    videos = {
-        name: replace(video, data=pixels[name]) if name in pixels else video for name, video in recording.videos.items()
-    }
-    return replace(recording, videos=videos).content_hash()
 
 
 def _mapped(features: list[LogFeature], options: ReadOptions, container: Container) -> tuple[RobotMapping, list[str]]:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.columns import widened
 from counterpoint.ingest.messages.kinds import Kind
 from counterpoint.ingest.messages.topic import MessageBatch, Topic
-from counterpoint.ingest.recording.recording import widened
 
 MAX_WIDTH = 1024
 """Most numbers a sample; longer rows (scans, grids) are left out."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import av
 import numpy as np
@@ -14,11 +12,8 @@ from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.messages.topic import MessageBatch, Payload
+from counterpoint.ingest.recording.pictures import MAX_SIDE
 
-PictureCodec = Literal["mjpeg", "png"]
-MAX_SIDE = 16_384
-_JPEG_SIZES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
-_BARE = frozenset({0x01, *range(0xD0, 0xD8)})
 Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 _CHANNELS: dict[str, tuple[int, Convert]] = {
     "rgb8": (3, lambda rows: rows),
@@ -42,15 +37,6 @@ _PACKED: dict[str, tuple[int, str]] = {
     "bayer_grbg8": (1, "bayer_grbg8"),
 }
 """Bytes a pixel, and FFmpeg's name; FFmpeg converts, bilinearly where colours are a mosaic."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CodedPicture:
-    """The head of a JPEG or PNG file, enough to put it into a container."""
-
-    codec: PictureCodec
-    height: int
-    width: int
 
 
 def image_bytes(batch: MessageBatch, row: int, where: str) -> Payload:
@@ -96,26 +82,6 @@ def to_rgb(batch: MessageBatch, row: int, where: str) -> NDArray[np.uint8]:
     return _converted(rows, width, _PACKED[encoding][1], where)
 
 
-def read_head(data: Payload, where: str) -> CodedPicture:
-    """Return format and size of a JPEG or PNG file without decoding it.
-
-    Raises:
-        IngestError: `unreadable_video` for anything else, and where it is cut off.
-    """
-    head = bytes(data[:26])
-    if head[:3] == b"\xff\xd8\xff":
-        size = _jpeg_size(data)
-        whole = bytes(data[-64:]).rstrip(b"\0").endswith(b"\xff\xd9")
-    elif head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR":
-        size = int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
-        whole = b"IEND" in bytes(data[-16:])
-    else:
-        raise IngestError(f"{where}: starts with {head[:8]!r}, expected JPEG or PNG", reason="unreadable_video")
-    if not whole or size is None or not all(0 < side <= MAX_SIDE for side in size):
-        raise IngestError(f"{where}: a picture that is cut off or has no size ({size})", reason="unreadable_video")
-    return CodedPicture(codec="mjpeg" if head[0] == 0xFF else "png", height=size[0], width=size[1])
-
-
 def is_deep(data: Payload) -> bool:
     """Whether a PNG has more than 8 bits a channel: depth, not a picture."""
     return bytes(data[:4]) == b"\x89PNG" and len(data) > 24 and data[24] > 8
@@ -126,20 +92,6 @@ def _number(batch: MessageBatch, name: str, row: int) -> int:
         return 0
     value = float(batch.numbers[name][row, 0])
     return int(value) if abs(value) < 2**40 else 0
-
-
-def _jpeg_size(data: Payload) -> tuple[int, int] | None:
-    """Find the frame header among the segments of a JPEG."""
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker in _JPEG_SIZES:
-            return data[position + 5] << 8 | data[position + 6], data[position + 7] << 8 | data[position + 8]
-        if marker == 0xFF or marker in _BARE:
-            position += 1 if marker == 0xFF else 2
-            continue
-        position += 2 + max(2, data[position + 2] << 8 | data[position + 3])
-    return None
 
 
 def _converted(rows: NDArray[np.uint8], width: int, name: str, where: str) -> NDArray[np.uint8]:

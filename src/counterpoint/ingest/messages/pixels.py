@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
-from counterpoint.store.episodes.video import GROUP_OF_PICTURES, TIME_BASE, encode_frames, list_pts
+from counterpoint.ingest.messages.film import mux
+from counterpoint.store.episodes.video import GROUP_OF_PICTURES, encode_frames
 
 PIECE_BYTES = 32 * 2**20
-FRAME_TICKS = 40
 
 
 class PixelEncoder:
@@ -41,11 +41,6 @@ class PixelEncoder:
         if len(self._waiting) % GROUP_OF_PICTURES == 0 and len(self._waiting) * frame.nbytes >= PIECE_BYTES:
             self._encode()
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._waiting.clear()
-        self._packets.clear()
-
     def content(self) -> bytes:
         """Return what the pixels are, whatever the encoder makes of them: a SHA-256 of all frames."""
         return self._digest.digest()
@@ -54,17 +49,8 @@ class PixelEncoder:
         """Return an mp4 and the pts of all frames; raises IngestError `unreadable_video`."""
         if self._waiting:
             self._encode()
-        sink = io.BytesIO()
-        with av.open(io.BytesIO(self._first), mode="r") as source, av.open(sink, "w", format="mp4") as container:
-            stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
-            stream.time_base = TIME_BASE
-            for index, (data, is_key) in enumerate(self._packets):
-                packet = av.Packet(data)
-                packet.pts = packet.dts = index * FRAME_TICKS
-                packet.time_base, packet.stream, packet.is_keyframe = TIME_BASE, stream, is_key
-                container.mux(packet)
-        data = sink.getvalue()
-        return data, list_pts(io.BytesIO(data))
+        with av.open(io.BytesIO(self._first), mode="r") as source:
+            return mux(source.streams.video[0], self._packets)
 
     def _encode(self) -> None:
         try:

@@ -32,18 +32,20 @@ class Field:
 
 
 Types = Mapping[str, tuple[Field, ...]]
-_TIME = tuple(
-    Field(name=name, type=kind, is_message=False, shape="one")
-    for name, kind in (("sec", "int32"), ("nanosec", "uint32"))
-)
-_TIME1 = tuple(
-    Field(name=name, type=kind, is_message=False, shape="one")
-    for name, kind in (("sec", "uint32"), ("nanosec", "uint32"))
-)
-_DURATION1 = tuple(
-    Field(name=name, type=kind, is_message=False, shape="one")
-    for name, kind in (("sec", "int32"), ("nanosec", "int32"))
-)
+
+
+def _clock_type(seconds: str, nanoseconds: str) -> tuple[Field, ...]:
+    return tuple(
+        Field(name=name, type=kind, is_message=False, shape="one")
+        for name, kind in (("sec", seconds), ("nanosec", nanoseconds))
+    )
+
+
+_ROS1_CLOCK = {
+    "builtin_interfaces/msg/Time": _clock_type("uint32", "uint32"),
+    "builtin_interfaces/msg/Duration": _clock_type("int32", "int32"),
+}
+_ROS2_CLOCK = dict.fromkeys(_ROS1_CLOCK, _clock_type("int32", "uint32"))
 
 
 def parse_schema(topic: Topic, where: str) -> tuple[str, Types]:
@@ -79,9 +81,8 @@ def parse_schema(topic: Topic, where: str) -> tuple[str, Types]:
             reason="bad_schema",
         )
     if topic.encoding == "ros1":
-        return root, {**types, "builtin_interfaces/msg/Time": _TIME1, "builtin_interfaces/msg/Duration": _DURATION1}
-    times = {"builtin_interfaces/msg/Time": _TIME, "builtin_interfaces/msg/Duration": _TIME}
-    return root, {**times, **types}
+        return root, {**types, **_ROS1_CLOCK}
+    return root, {**_ROS2_CLOCK, **types}
 
 
 def _parse_idl(text: str) -> dict[str, Any]:

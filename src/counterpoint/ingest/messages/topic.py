@@ -13,8 +13,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.core.errors import IngestError
+
 Payload = bytes | memoryview
 
+Queue = tuple[list[Payload], list[int], list[int]]
+"""Messages of one channel until they are handed on: payloads, log times and publish times."""
+MAX_TIME_NS = 2**62
 MAX_MESSAGE_BYTES = 2**30
 """Largest message that is read."""
 
@@ -102,6 +107,31 @@ class Container(Protocol):
     def facts(self) -> Mapping[str, str]:
         """Return what the log says of itself in words (task, operator, site, ...); complete after `blocks`."""
         ...
+
+
+def one_clock() -> Queue:
+    """Return an empty queue of a channel whose log has no time of publishing."""
+    times: list[int] = []
+    return [], times, times
+
+
+def blocks_of(queues: Mapping[int, Queue], topics: Mapping[int, str], where: str) -> Iterator[Block]:
+    """Yield the queued messages of each channel; `topics` has an empty name for channels that are left out.
+
+    Raises:
+        IngestError: `damaged_record` where no record describes a channel, `absurd_time`.
+    """
+    for channel, (payloads, log, publish) in queues.items():
+        if channel not in topics:
+            raise IngestError(
+                f"{where}: messages of channel {channel}, which no record describes", reason="damaged_record"
+            )
+        if (latest := max(max(log), max(publish))) > MAX_TIME_NS:
+            raise IngestError(f"{where}: a time of {latest} ns", reason="absurd_time")
+        if topic := topics[channel]:
+            log_ns = np.asarray(log, np.int64)
+            publish_ns = log_ns if publish is log else np.asarray(publish, np.int64)
+            yield Block(topic=topic, payloads=payloads, log_ns=log_ns, publish_ns=publish_ns)
 
 
 def plain_type(name: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +9,7 @@ from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import Stream, text_stream, vector_stream
+from counterpoint.ingest.files.columns import check_finite
 from counterpoint.ingest.mapping.robot_mapping import RobotMapping
 from counterpoint.ingest.recording.features import slug
 from counterpoint.ingest.recording.recording import Recording
@@ -28,10 +27,11 @@ def build_episode(
     mapping: RobotMapping,
     labels: Labels,
     *,
-    path: Path,
-    item: str,
+    where: str,
+    name: str,
+    origin: str,
     rate_hz: float,
-    content_hash: str | None = None,
+    content_hash: str,
 ) -> Ingested:
     """Put an episode together.
 
@@ -39,16 +39,15 @@ def build_episode(
         recording: the samples; must hold every feature of `mapping`.
         mapping: which feature is which stream.
         labels: what no log says of itself.
-        path: the log.
-        item: name of the item in the log; empty where the log is one episode.
+        where: log and item, for messages.
+        name: start of the episode's id; the content hash follows.
+        origin: the log's name and the item's, for the provenance.
         rate_hz: nominal rate of streams whose feature has none.
-        content_hash: of the original bytes, where the reader has it; else of the samples.
+        content_hash: what tells a second ingest that this episode is in the store.
 
     Raises:
         IngestError: `missing_stream`, `no_rows`, `not_finite`, `time_backwards`, `absurd_time`.
     """
-    where = f"{path}, {item}" if item else str(path)
-    content = content_hash or recording.content_hash()
     streams, notes = _vectors(recording, mapping, rate_hz, where)
     if not any(len(stream) for stream in streams.values()):
         raise IngestError(f"{where}: no samples", reason="no_rows")
@@ -66,14 +65,13 @@ def build_episode(
         source=labels.source,
         operator=labels.operator,
         licence=labels.licence,
-        origin=f"{path.resolve().name}:{item}" if item else path.resolve().name,
-        content_hash=content,
+        origin=origin,
+        content_hash=content_hash,
         success=recording.success,
         notes=(*recording.notes, *notes),
     )
-    stem = "-".join(filter(None, (slug(path.resolve().stem), slug(item, 64)))) or "episode"
     episode = Episode(
-        episode_id=f"{stem}-{content[:12]}", embodiment=mapping.robot, provenance=provenance, streams=streams
+        episode_id=f"{name}-{content_hash[:12]}", embodiment=mapping.robot, provenance=provenance, streams=streams
     )
     return Ingested(episode=episode, videos=recording.videos)
 
@@ -102,11 +100,16 @@ def _vectors(
     return streams, notes
 
 
-def check_times(capture_ns: NDArray[np.int64], where: str) -> None:
-    """Raise IngestError where times run backwards (`time_backwards`) or span years (`absurd_time`)."""
-    late = np.flatnonzero(np.diff(capture_ns) < 0)
+def check_order(times: NDArray[np.int64] | NDArray[np.float64], where: str) -> None:
+    """Raise IngestError `time_backwards` where times run backwards; any unit."""
+    late = np.flatnonzero(times[1:] < times[:-1])
     if late.size:
         raise IngestError(f"{where}: time runs backwards after sample {late[0]}", reason="time_backwards")
+
+
+def check_times(capture_ns: NDArray[np.int64], where: str) -> None:
+    """Raise IngestError where times run backwards (`time_backwards`) or span years (`absurd_time`)."""
+    check_order(capture_ns, where)
     if len(capture_ns) and (int(capture_ns[-1]) - int(capture_ns[0])) / 1e9 > MAX_SECONDS:
         raise IngestError(
             f"{where}: lasts {(int(capture_ns[-1]) - int(capture_ns[0])) / 1e9:g} s", reason="absurd_time"
@@ -119,12 +122,7 @@ def checked_values(values: NDArray[np.floating], width: int, where: str) -> NDAr
         raise IngestError(f"{where}: shape {values.shape}, expected [samples, {width}]", reason="dimension_mismatch")
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = values.astype(np.float32)
-    if not np.isfinite(narrow).all():
-        row, column = np.argwhere(~np.isfinite(narrow))[0]
-        raise IngestError(
-            f"{where}: sample {row}, number {column} is {values[row, column]}; expected a finite number",
-            reason="not_finite",
-        )
+    check_finite(narrow, where)
     return narrow
 
 

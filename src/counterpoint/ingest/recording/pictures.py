@@ -17,10 +17,14 @@ from counterpoint.store import EncodedVideo
 from counterpoint.store.episodes.video import pack_pictures
 
 MAX_SIDE = 16_384
+PADDING_BYTES = 64
+"""Zeros that some recorders write behind a JPEG file."""
 MAX_PICTURE_BYTES = 64 * 2**20
 _PNG = b"\x89PNG\r\n\x1a\n"
-_NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})
-"""Markers between 0xC0 and 0xCF that are not the start of a frame."""
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""JPEG markers that start a frame."""
+_BARE = frozenset({0x01, *range(0xD0, 0xD8)})
+"""JPEG markers without a length."""
 
 PictureCodec = Literal["mjpeg", "png"]
 
@@ -35,10 +39,10 @@ def picture_size(data: bytes, where: str) -> tuple[PictureCodec, int, int]:
         raise IngestError(f"{where}: a picture of {len(data)} bytes", reason="absurd_size")
     codec: PictureCodec
     if data.startswith(b"\xff\xd8\xff"):
-        codec, whole = "mjpeg", data.endswith(b"\xff\xd9")
+        codec, whole = "mjpeg", data[-PADDING_BYTES:].rstrip(b"\0").endswith(b"\xff\xd9")
         height, width = _jpeg_size(data, where)
     elif data.startswith(_PNG) and data[12:16] == b"IHDR" and len(data) > 33:
-        codec, whole = "png", data[-8:-4] == b"IEND"
+        codec, whole = "png", b"IEND" in data[-16:]
         width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     else:
         raise IngestError(f"{where}: starts with {data[:8]!r}, expected JPEG or PNG", reason="unreadable_image")
@@ -166,13 +170,15 @@ def _jpeg_size(data: bytes, where: str) -> tuple[int, int]:
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
+        if marker in _FRAMES:
             return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or marker in (0xD9, 0xDA):
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in _BARE:
+            at += 2
+        elif length < 2 or marker in (0xD9, 0xDA):
             break
-        at += 2 + length
+        else:
+            at += 2 + length
     raise IngestError(f"{where}: a JPEG without a size", reason="unreadable_image")

@@ -10,6 +10,7 @@ from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import IngestError, StoreError
 from counterpoint.ingest.mapping.robot_mapping import RobotMapping
 from counterpoint.ingest.recording.episode import build_episode
+from counterpoint.ingest.recording.features import slug
 from counterpoint.ingest.recording.recording import Recording
 from counterpoint.ingest.recording.source import Ingested, ReadOptions
 
@@ -43,15 +44,21 @@ class RecordedLog(ABC):
     def read(self, item: str) -> Ingested:
         """Read one item; raises IngestError."""
         recording, digest = self._loaded(item)
+        self._last = None  # its memory is free once the episode is committed
+        path = self.path.resolve()
         return build_episode(
             recording,
             self.mapping,
             self.labels,
-            path=self.path,
-            item=item,
+            where=self._where(item),
+            name="-".join(filter(None, (slug(path.stem), slug(item, 64)))) or "episode",
+            origin=f"{path.name}:{item}" if item else path.name,
             rate_hz=self.rate_hz,
             content_hash=digest,
         )
+
+    def _where(self, item: str) -> str:
+        return f"{self.path}, {item}" if item else str(self.path)
 
     def _loaded(self, item: str) -> tuple[Recording, str]:
         if self._last is None or self._last[0] != item:
@@ -59,7 +66,7 @@ class RecordedLog(ABC):
             try:
                 recording = self.load(item)
             except StoreError as error:
-                raise IngestError(f"{self.path}, {item}: {error}", reason="unreadable_video") from error
+                raise IngestError(f"{self._where(item)}: {error}", reason="unreadable_video") from error
             self._last = item, recording, recording.content_hash()
         return self._last[1], self._last[2]
 

@@ -1,19 +1,20 @@
-"""From the samples of one item of a log to an Episode: the step that all readers but LeRobot's share.
+"""The samples of one item of a log as its reader returns them.
 
-reader --> Recording (series, videos, frames, texts as the log has them) --build_episode--> Ingested
+reader --> Recording (series, videos, frames, texts as the log has them) --episode.build_episode--> Ingested
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import StreamSpec
+from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import Stream, TimeSource
 from counterpoint.store import EncodedVideo
 
@@ -51,6 +52,9 @@ class Recording:
     """(capture_ns, instruction) wherever the instruction changes; empty where there is none."""
     success: bool | None = None
     notes: tuple[str, ...] = ()
+    pixels: dict[str, bytes] = field(default_factory=dict)
+    """By stream name of a video that was encoded by the reader: the SHA-256 of its pixels, hashed instead of its bytes,
+    which depend on the encoder."""
 
     def content_hash(self) -> str:
         """Return the SHA-256 of times, values, pixels and texts."""
@@ -60,16 +64,10 @@ class Recording:
             digest.update(series.capture_ns.astype("<i8").tobytes())
             digest.update(np.ascontiguousarray(series.values, dtype="<f8").tobytes())
         for name, video in sorted(self.videos.items()):
-            digest.update(name.encode() + video.capture_ns.astype("<i8").tobytes() + video.data)
+            digest.update(name.encode() + video.capture_ns.astype("<i8").tobytes() + self.pixels.get(name, video.data))
         for name, stream in sorted(self.frames.items()):
             digest.update(name.encode() + stream.capture_ns.astype("<i8").tobytes() + stream.values.tobytes())
         return digest.hexdigest()
-
-
-def widened(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return float64; a signalling NaN is a NaN like any other, and no reason for a warning."""
-    with np.errstate(invalid="ignore"):
-        return values.astype(np.float64)
 
 
 def merged_texts(times_ns: Sequence[int], texts: Sequence[str]) -> tuple[tuple[int, str], ...]:
@@ -77,3 +75,15 @@ def merged_texts(times_ns: Sequence[int], texts: Sequence[str]) -> tuple[tuple[i
     return tuple(
         (int(times_ns[row]), texts[row]) for row in range(len(texts)) if row == 0 or texts[row] != texts[row - 1]
     )
+
+
+def num_rows(values: Mapping[str, NDArray[np.generic]], where: str) -> int:
+    """Return the rows that all features share; raises IngestError `length_mismatch` or `no_rows`."""
+    lengths = {len(each) for each in values.values()}
+    if len(lengths) > 1:
+        raise IngestError(
+            f"{where}: the features have {sorted(lengths)} rows, expected equal lengths", reason="length_mismatch"
+        )
+    if lengths == {0}:
+        raise IngestError(f"{where}: no rows", reason="no_rows")
+    return lengths.pop()

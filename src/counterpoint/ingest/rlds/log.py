@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from counterpoint.core.clock import periodic_ns
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
@@ -15,7 +12,7 @@ from counterpoint.ingest.files.paths import inside
 from counterpoint.ingest.recording.features import LogRobot, map_features, slug
 from counterpoint.ingest.recording.pictures import camera_names, picture_video
 from counterpoint.ingest.recording.recorded_log import RecordedLog, choose_rate
-from counterpoint.ingest.recording.recording import Recording, Series, merged_texts
+from counterpoint.ingest.recording.recording import Recording, Series, merged_texts, num_rows
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.rlds.example import Values, parse_example
 from counterpoint.ingest.rlds.roles import Steps, usual_rate
@@ -95,12 +92,7 @@ class RldsLog(RecordedLog):
     def _recording(self, example: Mapping[str, Values], where: str) -> Recording:
         wanted = [each.feature for each in self.mapping.features]
         values = {name: self._steps.numbers(example, name, where) for name in wanted}
-        lengths = {len(each) for each in values.values()}
-        if len(lengths) > 1:
-            raise IngestError(f"{where}: features of {sorted(lengths)} steps", reason="length_mismatch")
-        if lengths == {0}:
-            raise IngestError(f"{where}: no steps", reason="no_rows")
-        count = lengths.pop()
+        count = num_rows(values, where)
         source: TimeSource = "measured" if self._has_clock else "nominal"
         capture = self._steps.times(example, count, where) if self._has_clock else periodic_ns(0, self.rate_hz, count)
         videos, notes = {}, []
@@ -116,11 +108,7 @@ class RldsLog(RecordedLog):
         return Recording(
             series={name: Series(values=each, capture_ns=capture, time_source=source) for name, each in values.items()},
             videos=videos,
-            texts=merged_texts(_list_of(capture), texts) if any(texts) else (),
+            texts=merged_texts(capture.tolist(), texts) if any(texts) else (),
             success=self._steps.success(example),
             notes=tuple(notes),
         )
-
-
-def _list_of(times: NDArray[np.int64]) -> list[int]:
-    return [int(time) for time in times]

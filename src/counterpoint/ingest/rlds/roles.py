@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import absolute_ns
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.columns import widened
 from counterpoint.ingest.mapping.guess import unknown_channels
 from counterpoint.ingest.recording.episode import MAX_SECONDS, check_times
 from counterpoint.ingest.recording.features import LogFeature, Role
-from counterpoint.ingest.recording.recording import widened
 from counterpoint.ingest.rlds.example import Values
 from counterpoint.ingest.rlds.structure import Leaf
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Literal, cast
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.json_files import read_info
 from counterpoint.ingest.files.paths import inside
 
-MAX_JSON_BYTES = 16 * 2**20
 MAX_WIDTH = 4096
 MAX_DEPTH = 16
 _NUMBERS = frozenset({"float16", "float32", "float64", "bfloat16", "bool"}) | {
@@ -39,7 +38,7 @@ def load_leaves(folder: Path) -> list[Leaf]:
     Raises:
         IngestError: `missing_info`, `absurd_size`, `not_json`, `wrong_version` (of an early TFDS), `bad_info`.
     """
-    raw = _load(folder, "features.json")
+    raw = read_info(folder, "features.json")
     if "featuresDict" not in raw:
         raise IngestError(
             f"{folder / 'features.json'}: no 'featuresDict'; written by a TFDS before 4.5, or something else",
@@ -65,7 +64,7 @@ def load_dataset_info(folder: Path) -> DatasetInfo:
     """Read `dataset_info.json`; it may be missing. Raises IngestError as `load_leaves`."""
     if not inside(folder, "dataset_info.json").is_file():
         return DatasetInfo()
-    raw = _load(folder, "dataset_info.json")
+    raw = read_info(folder, "dataset_info.json")
     name, splits = raw.get("name"), raw.get("splits")
     try:
         counts = (
@@ -81,21 +80,6 @@ def load_dataset_info(folder: Path) -> DatasetInfo:
         num_examples=counts,
         file_format=form if isinstance(form, str) else "tfrecord",
     )
-
-
-def _load(folder: Path, name: str) -> dict[str, object]:
-    path = inside(folder, name)
-    if not path.is_file():
-        raise IngestError(f"{path}: missing; TFDS writes one beside its records", reason="missing_info")
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise IngestError(f"{path}: larger than {MAX_JSON_BYTES} bytes", reason="absurd_size")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise IngestError(f"{path}: not JSON ({error})", reason="not_json") from error
-    if not isinstance(raw, dict):
-        raise IngestError(f"{path}: expected a JSON object, got {type(raw).__name__}", reason="not_json")
-    return raw
 
 
 def _leaves(node: dict[str, object], path: str, depth: int) -> Iterator[Leaf]:

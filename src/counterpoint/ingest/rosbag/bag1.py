@@ -7,28 +7,22 @@ A record is a header (length, then `name=value` fields with a length each) and d
 
 from __future__ import annotations
 
-import bz2
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-import lz4.frame  # type: ignore[import-untyped]  # ships no types
-import numpy as np
-
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.files.paths import file_size
-from counterpoint.ingest.mcap.records import most_unpacked
-from counterpoint.ingest.messages.topic import Block, Payload, Topic, plain_type
+from counterpoint.ingest.messages.compression import check_growth, unpack
+from counterpoint.ingest.messages.topic import Block, Queue, Topic, blocks_of, one_clock, plain_type
 from counterpoint.ingest.rosbag import BAG_MAGIC as MAGIC
 
 BAG, CONNECTION, CHUNK, INDEX, MESSAGE, CHUNK_INFO = 3, 7, 5, 4, 2, 6
-MAX_GROWTH = 1000
 _LENGTH = struct.Struct("<I")
 Header = dict[bytes, bytes]
-Queue = tuple[list[Payload], list[int]]
 
 
 class Bag1File:
@@ -80,14 +74,13 @@ class Bag1File:
                 if opcode == CHUNK:
                     content = self._unpack(header, data)
                     unpacked += len(content)
-                    if unpacked > MAX_GROWTH * self._size + 2**30:
-                        raise IngestError(f"{self.path}: unpacks to more than {unpacked} bytes", reason="absurd_size")
+                    check_growth(unpacked, self._size, str(self.path))
                     yield from self._chunk(content)
                 elif opcode != INDEX:
                     raise self._bad(f"a record of kind {opcode} among the chunks")
 
     def _chunk(self, content: bytes) -> Iterator[Block]:
-        queues: dict[int, Queue] = {}
+        queues: dict[int, Queue] = defaultdict(one_clock)
         view = memoryview(content)
         position = 0
         while position < len(content):
@@ -95,17 +88,11 @@ class Bag1File:
             header = self._fields(content[position + 4 : header_end])
             data_end = self._end(content, header_end)
             if self._opcode(header) == MESSAGE:
-                payloads, times = queues.setdefault(self._number(header, b"conn", 4), ([], []))
+                payloads, times, _ = queues[self._number(header, b"conn", 4)]
                 payloads.append(view[header_end + 4 : data_end])
-                stamp = self._number(header, b"time", 8)
-                times.append((stamp & 0xFFFFFFFF) * 1_000_000_000 + (stamp >> 32))
+                times.append(self._time(header, b"time"))
             position = data_end
-        for connection, (payloads, times) in queues.items():
-            if connection not in self._connections:
-                raise self._bad(f"messages of connection {connection}, which nobody described")
-            if topic := self._connections[connection]:
-                log = np.asarray(times, np.int64)
-                yield Block(topic=topic, payloads=payloads, log_ns=log, publish_ns=log)
+        yield from blocks_of(queues, self._connections, str(self.path))
 
     def _describe(self, header: Header, data: bytes, counts: Counter[int], times: list[int]) -> None:
         opcode = self._opcode(header)
@@ -127,30 +114,11 @@ class Bag1File:
         elif opcode == CHUNK_INFO:
             for start in range(0, len(data) - 7, 8):
                 counts[_LENGTH.unpack_from(data, start)[0]] += _LENGTH.unpack_from(data, start + 4)[0]
-            for name in (b"start_time", b"end_time"):
-                stamp = self._number(header, name, 8)
-                times.append((stamp & 0xFFFFFFFF) * 1_000_000_000 + (stamp >> 32))
+            times += [self._time(header, name) for name in (b"start_time", b"end_time")]
 
     def _unpack(self, header: Header, data: bytes) -> bytes:
-        claimed = self._number(header, b"size", 4)
-        if claimed > most_unpacked(len(data)):
-            raise IngestError(f"{self.path}: a chunk claims to unpack to {claimed} bytes", reason="absurd_size")
-        compression = header.get(b"compression", b"none")
-        try:
-            match compression:
-                case b"none":
-                    content = data
-                case b"bz2":
-                    content = bz2.BZ2Decompressor().decompress(data, max_length=claimed + 1)
-                case b"lz4":
-                    content = lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=claimed + 1)
-                case _:
-                    raise IngestError(f"{self.path}: chunks packed with {compression!r}", reason="unknown_compression")
-        except (OSError, EOFError, RuntimeError, MemoryError) as error:
-            raise self._bad(f"a chunk that cannot be unpacked ({error})") from error
-        if len(content) != claimed:
-            raise self._bad(f"a chunk of {claimed} bytes that unpacks to {len(content)} or more")
-        return content
+        compression = header.get(b"compression", b"none").decode(errors="replace")
+        return unpack(data, compression, self._number(header, b"size", 4), str(self.path))
 
     def _record(self, file: BinaryIO, start: int | None = None) -> tuple[Header, bytes]:
         """Read one record of the file, its lengths checked against what is left."""
@@ -195,6 +163,11 @@ class Bag1File:
         if len(value) != size:
             raise self._bad(f"a record without a field {name.decode()!r} of {size} bytes")
         return int.from_bytes(value, "little")
+
+    def _time(self, header: Header, name: bytes) -> int:
+        """Return a time in ns; bags have seconds in the low half, nanoseconds in the high one."""
+        stamp = self._number(header, name, 8)
+        return (stamp & 0xFFFFFFFF) * 1_000_000_000 + (stamp >> 32)
 
     def _bad(self, what: str) -> IngestError:
         return IngestError(f"{self.path}: not a sound bag: {what}", reason="damaged_record")

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
-
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.files.paths import file_size
-from counterpoint.ingest.mcap.records import most_unpacked, unpack_zstd
-from counterpoint.ingest.messages.topic import MAX_MESSAGE_BYTES, Block, Payload, Topic, plain_type
+from counterpoint.ingest.messages.compression import most_unpacked, unpack_zstd
+from counterpoint.ingest.messages.topic import MAX_MESSAGE_BYTES, Block, Queue, Topic, blocks_of, one_clock, plain_type
 from counterpoint.ingest.rosbag import SQLITE_MAGIC as MAGIC
 
 ROWS = 2000
 MAX_ROWS_BYTES = 16 * 2**20
-MAX_TIME_NS = 2**62
 MAX_TOPICS = 65_536
-Queue = tuple[list[Payload], list[int]]
 
 
 class Db3File:
@@ -53,27 +50,21 @@ class Db3File:
         """Read some thousand messages at a time, in the order they were written; raises IngestError."""
         with self._opened() as database:
             cursor = database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
-            queues: dict[int, Queue] = {}
+            queues: dict[int, Queue] = defaultdict(one_clock)
             count = size = 0
             for topic, time, data in cursor:
                 if topic not in self._names or not isinstance(time, int) or not isinstance(data, bytes):
                     raise IngestError(f"{self.path}: a message of no topic, time or bytes", reason="damaged_record")
-                if not 0 <= time < MAX_TIME_NS:
+                if time < 0:
                     raise IngestError(f"{self.path}: a time of {time} ns", reason="absurd_time")
-                payloads, times = queues.setdefault(topic, ([], []))
+                payloads, times, _ = queues[topic]
                 payloads.append(unpack_zstd(data, most_unpacked(len(data)), str(self.path)) if self._packed else data)
                 times.append(time)
                 count, size = count + 1, size + len(payloads[-1])
                 if count >= ROWS or size >= MAX_ROWS_BYTES:
-                    yield from self._handed_on(queues)
-                    queues, count, size = {}, 0, 0
-            yield from self._handed_on(queues)
-
-    def _handed_on(self, queues: dict[int, Queue]) -> Iterator[Block]:
-        for topic, (payloads, times) in queues.items():
-            if name := self._names[topic]:
-                log = np.asarray(times, np.int64)
-                yield Block(topic=name, payloads=payloads, log_ns=log, publish_ns=log)
+                    yield from blocks_of(queues, self._names, str(self.path))
+                    queues, count, size = defaultdict(one_clock), 0, 0
+            yield from blocks_of(queues, self._names, str(self.path))
 
     def _read_topics(self, database: sqlite3.Connection, has_definitions: bool) -> dict[str, Topic]:
         definitions: dict[str, tuple[str, bytes]] = {}

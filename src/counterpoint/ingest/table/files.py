@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.json_files import MAX_INFO_BYTES, parse_object
 from counterpoint.ingest.files.parquet import MAGIC, damaged_parquet, open_parquet
 from counterpoint.ingest.files.paths import inside, starts_with
 from counterpoint.ingest.table.arrow_file import ArrowShard, is_arrow
@@ -19,7 +19,6 @@ BESIDE = frozenset({"", ".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".jpg
 TABLES = frozenset({".arrow", ".feather", ".parquet"})
 MAX_FILES = 100_000
 MAX_ROWS_A_BYTE = 4096
-MAX_JSON_BYTES = 16 * 2**20
 
 
 def is_table_file(path: Path) -> bool:
@@ -121,13 +120,9 @@ def _splits(path: Path) -> Iterator[Path]:
 def _listed(folder: Path) -> list[Path]:
     """Return the files that `state.json` of `datasets` lists, in its order; none where there is no such list."""
     state = folder / "state.json"
-    if not state.is_file() or state.stat().st_size > MAX_JSON_BYTES:
+    if not state.is_file() or state.stat().st_size > MAX_INFO_BYTES:
         return []
-    try:
-        raw = json.loads(state.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise IngestError(f"{state}: not JSON ({error})", reason="not_json") from error
-    entries = raw.get("_data_files") if isinstance(raw, dict) else None
+    entries = parse_object(state.read_bytes(), str(state)).get("_data_files")
     names = (
         [entry.get("filename") for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import json
 import math
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.json_files import parse_object
 from counterpoint.ingest.zarr.codecs import CODECS, JPEG_XL, decode_chunk
 from counterpoint.ingest.zarr.holder import Holder
 
@@ -103,7 +103,7 @@ def load_array(holder: Holder, path: str) -> ZarrArray | None:
     Raises:
         IngestError: `missing_info`, `not_json`, `bad_info`, `wrong_version` or `absurd_size`.
     """
-    raw: object = None
+    raw: dict[str, object] | None = None
     for name in (".zarray", "zarr.json"):
         size = holder.size(f"{path}/{name}")
         if size is not None and size > MAX_METADATA_BYTES:
@@ -111,12 +111,9 @@ def load_array(holder: Holder, path: str) -> ZarrArray | None:
         data = holder.get(f"{path}/{name}")
         if data is None:
             continue
-        try:
-            raw = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise IngestError(f"{path}/{name}: not JSON ({error})", reason="not_json") from error
+        raw = parse_object(data, f"{path}/{name}")
         break
-    if not isinstance(raw, dict):
+    if raw is None:
         raise IngestError(f"{path}: no metadata of an array", reason="missing_info")
     try:
         match raw.get("zarr_format"):

@@ -14,11 +14,12 @@ from counterpoint.core.clock import periodic_ns
 from counterpoint.core.embodiment import Channel, Quantity, Unit
 from counterpoint.core.errors import IngestError
 from counterpoint.core.stream import TimeSource
+from counterpoint.ingest.files.columns import widened
 from counterpoint.ingest.mapping.guess import unknown_channels
 from counterpoint.ingest.recording.features import LogFeature, LogRobot, Role, map_features, slug
 from counterpoint.ingest.recording.pictures import camera_names, frame_stream, is_picture_shape
 from counterpoint.ingest.recording.recorded_log import RecordedLog, choose_rate
-from counterpoint.ingest.recording.recording import Recording, Series, widened
+from counterpoint.ingest.recording.recording import Recording, Series
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.table.times import clock_ns
 from counterpoint.ingest.zarr.array import ZarrArray, load_array
