@@ -202,6 +202,12 @@ def test_bad_content_gives_a_reason(tmp_path: Path, name: str) -> None:
     assert reason_of(open_zarr, tmp_path / "set.zarr") == reason
 
 
+def test_a_zip_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_zarr(tmp_path / "set.zarr.zip")
+    monkeypatch.setattr("counterpoint.ingest.zarr.holder.MAX_MEMBERS", 3)
+    assert reason_of(open_zarr, tmp_path / "set.zarr.zip") == "absurd_size"
+
+
 def with_member(name: str, data: bytes = b"x", mode: int = 0o644, method: int = zipfile.ZIP_STORED) -> Spoil:
     def spoil(path: Path) -> None:
         member = zipfile.ZipInfo(name)

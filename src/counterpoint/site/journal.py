@@ -12,6 +12,7 @@ from pathlib import Path
 
 from counterpoint.core.errors import SiteError
 from counterpoint.core.records import Json
+from counterpoint.store.files.commit import sync_folder
 
 
 class Journal:
@@ -36,7 +37,7 @@ class Journal:
             self._file.seek(size - 1)
             if self._file.read(1) != b"\n":
                 self._file.write(b"\n")
-        sync_folder_of(path)
+        sync_folder(path.parent)
 
     def append(self, record: dict[str, Json]) -> None:
         """Write one record and sync it."""
@@ -66,12 +67,3 @@ def read_journal(path: Path, *, last_bytes: int | None = None) -> list[dict[str,
         if isinstance(record, dict):
             records.append(record)
     return records
-
-
-def sync_folder_of(path: Path) -> None:
-    """Force the name of a file to the disk."""
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ import logging
 import ssl
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -97,21 +97,12 @@ class PushReport:
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain JSON values."""
+        values: dict[str, Json] = asdict(self)
+        tally: dict[str, Json] = asdict(self.tally)
+        del values["tally"], tally["confirmed_bytes"]
         failed: list[Json] = [{"episode_id": episode, "message": message} for episode, message in self.failed]
-        return {
-            "committed": self.committed,
-            "already": self.already,
-            "confirmed_before": self.confirmed_before,
-            "deleted": self.deleted,
-            "failed": failed,
-            "needed_bytes": self.tally.needed_bytes,
-            "sent_bytes": self.tally.sent_bytes,
-            "confirmed_again_bytes": self.tally.confirmed_again_bytes,
-            "sent_ratio": round(self.tally.sent_ratio, 6),
-            "retries": self.tally.retries,
-            "requests": self.tally.requests,
-            "seconds": round(self.seconds, 3),
-        }
+        ratio = round(self.tally.sent_ratio, 6)
+        return {**values, **tally, "failed": failed, "sent_ratio": ratio, "seconds": round(self.seconds, 3)}
 
 
 def push(root: Path, config: PushConfig, *, progress: bool = True) -> PushReport:

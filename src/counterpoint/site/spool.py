@@ -7,7 +7,6 @@ The ledger only saves questions: without it the receiver is asked again and answ
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from counterpoint.core.errors import StoreError
 from counterpoint.core.records import Json
 from counterpoint.site.journal import Journal, read_journal
-from counterpoint.store.files.layout import MANIFEST, check_store, next_step, sha256_hex
+from counterpoint.store.files.layout import MANIFEST, check_store, next_step, sha256_file, sha256_hex
 from counterpoint.store.files.manifest import EpisodeInfo, manifest_from_bytes
 
 logger = logging.getLogger(__name__)
@@ -130,14 +129,10 @@ class Spool:
 
 def file_is_whole(path: Path, sha256: str) -> bool:
     """Whether a file of the spool still has the content that its manifest says."""
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
+        return sha256_file(path) == sha256
     except OSError:
         return False
-    return digest.hexdigest() == sha256
 
 
 def _committed_ns(folder: Path) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.compression import check_growth
 from counterpoint.ingest.mcap import MAGIC
 from counterpoint.ingest.mcap.records import (
     CHANNEL,
@@ -30,7 +31,6 @@ from counterpoint.ingest.mcap.records import (
     read_records,
     unpack_chunk,
 )
-from counterpoint.ingest.messages.compression import check_growth
 from counterpoint.ingest.messages.topic import MAX_TIME_NS, Block, Payload, Queue, Topic, blocks_of, plain_type
 
 MAX_LOOSE_BYTES = 4 * 2**20

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.compression import unpack
 from counterpoint.ingest.files.paths import file_size
 from counterpoint.ingest.mcap import MAGIC
-from counterpoint.ingest.messages.compression import unpack
 
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 1, 2, 3, 4, 5, 6
 ATTACHMENT, STATISTICS, METADATA, METADATA_INDEX, DATA_END = 9, 11, 12, 13, 15

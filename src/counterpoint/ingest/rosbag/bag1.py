@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.compression import check_growth, unpack
 from counterpoint.ingest.files.paths import file_size
-from counterpoint.ingest.messages.compression import check_growth, unpack
 from counterpoint.ingest.messages.topic import Block, Queue, Topic, blocks_of, one_clock, plain_type
 from counterpoint.ingest.rosbag import BAG_MAGIC as MAGIC
 

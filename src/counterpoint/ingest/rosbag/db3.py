@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from counterpoint.core.errors import IngestError
+from counterpoint.ingest.files.compression import most_unpacked, unpack_zstd
 from counterpoint.ingest.files.paths import file_size
-from counterpoint.ingest.messages.compression import most_unpacked, unpack_zstd
 from counterpoint.ingest.messages.topic import MAX_MESSAGE_BYTES, Block, Queue, Topic, blocks_of, one_clock, plain_type
 from counterpoint.ingest.rosbag import SQLITE_MAGIC as MAGIC
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import google_crc32c
 import numcodecs.blosc
 import numcodecs.lz4
-import numcodecs.zstd
 import numpy as np
+
+from counterpoint.ingest.files.compression import unpack_zstd
 
 _DAMAGED = (RuntimeError, ValueError, TypeError, zlib.error, OSError, struct.error, EOFError)
 
@@ -58,16 +59,7 @@ def _unlz4(data: bytes, size: int) -> bytes:
 
 
 def _unzstd(data: bytes, size: int) -> bytes:
-    descriptor = struct.unpack_from("<IB", data)[1]
-    is_single, kind, key = bool(descriptor & 32), descriptor >> 6, (0, 1, 2, 4)[descriptor & 3]
-    if kind == 0 and not is_single:
-        raise ValueError("a frame that does not say its size")
-    at = 5 + (not is_single) + key
-    length = (1, 2, 4, 8)[kind]
-    claimed = int.from_bytes(data[at : at + length], "little") + (256 if length == 2 else 0)
-    if claimed > size:
-        raise ValueError(f"claims {claimed} bytes, expected {size}")
-    return _into(numcodecs.zstd.decompress, data, claimed)
+    return unpack_zstd(data, size, "")
 
 
 def _checked(data: bytes, size: int) -> bytes:

@@ -16,6 +16,7 @@ METADATA = (".zarray", "zarr.json")
 ZIP_MAGIC = b"PK\x03\x04"
 MAX_VALUE_BYTES = 2**30
 MAX_MEMBERS = 20_000_000
+"""Most files in a zip; a reader looks at the name and claim of each."""
 MAX_COMPRESSION = 1100
 SLACK_BYTES = 2**16
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError, KeyError)
@@ -101,6 +102,10 @@ class ZipHolder:
             self._members = {info.filename: info for info in self._file.infolist()}
         except _BAD_ZIP as error:
             raise IngestError(f"{path}: damaged zip ({error}); copy it again", reason="damaged_zip") from error
+        if len(self._members) > MAX_MEMBERS:
+            raise IngestError(
+                f"{path}: {len(self._members)} files in the zip, at most {MAX_MEMBERS}; unpack it", reason="absurd_size"
+            )
         for name, info in self._members.items():
             _check_member(path, name, info, size)
 
