@@ -1,11 +1,11 @@
-"""What a run folder holds, read from disk; every part may be missing.
+"""The contents of a run folder, read from disk. Any part may be missing.
 
     RUN/data/*            stores                         RUN/offline.json   {"results": [...]}
     RUN/train/metrics.jsonl (or RUN/metrics.jsonl)       RUN/rollout.json   {"results": [...]}
     RUN/stages.jsonl      cost of each stage             RUN/law.json       {"points": [...], "fits": {...}}
 
-Rows are plain JSON: what they mean is written where they are made (`evaluate.offline`,
-`evaluate.rollout`, `scaling.curve`). Numbers are read through `number`, which takes a missing one as NaN.
+Rows are plain JSON, documented where they are made (`evaluate.offline`, `evaluate.rollout`,
+`scaling.study.curve`). `number` reads a missing number as NaN.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Artefacts:
 
 
 def load_artefacts(run: Path) -> Artefacts:
-    """Read whatever of a run's artefacts is there.
+    """Read whichever artefacts the run has.
 
     Raises:
         CounterpointError: the folder holds none, or one is damaged (names the file).
@@ -80,7 +80,7 @@ def number(row: Mapping[str, Json], key: str) -> float:
 
 
 def tried(rollouts: Sequence[Row]) -> list[Row]:
-    """Return the rows of rollouts with a success rate; those that the budget did not reach have none."""
+    """Return the rollouts with a success rate; those that the time budget did not reach have none."""
     return [row for row in rollouts if math.isfinite(number(row, "success_rate"))]
 
 
@@ -116,7 +116,7 @@ def _read(path: Path) -> Row:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise CounterpointError(
-            f"{path}: cannot be read ({error}); delete it and run the stage that writes it again"
+            f"{path}: cannot be read ({error}); delete it and run the stage that writes it once more"
         ) from error
     if not isinstance(raw, dict):
         raise CounterpointError(f"{path}: expected one JSON object, got {type(raw).__name__}")

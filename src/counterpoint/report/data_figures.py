@@ -17,7 +17,7 @@ EVENT_SPAN_S = 0.5
 
 
 def event_figure(store: Store) -> Picture | None:
-    """Draw half a second of the episode with the most streams: capture, arrival, and what a decision knows."""
+    """Draw half a second of the episode with the most streams: capture, arrival, and what a decision can use."""
     if not len(store):
         return None
     info = max(store.episodes, key=lambda one: (len(one.streams), one.duration_s))
@@ -40,7 +40,10 @@ def event_figure(store: Store) -> Picture | None:
                 axes.plot(arrival[chosen], np.full(chosen.sum(), row), "|", ms=11, mew=2, color=shade)
         axes.axvline(decision_s, color=PALETTE[2], lw=1.5)
         axes.text(
-            decision_s + 0.004, len(streams) - 0.45, "a decision: only what has arrived is known", color=PALETTE[2]
+            decision_s + 0.004,
+            len(streams) - 0.45,
+            "decision: only samples that have arrived can be used",
+            color=PALETTE[2],
         )
         axes.set_yticks(range(len(streams)), sorted(streams, reverse=True))
         axes.set_ylim(-0.6, len(streams) - 0.1)
@@ -51,8 +54,8 @@ def event_figure(store: Store) -> Picture | None:
     return Picture(
         svg=svg,
         title="Every stream keeps its own clock",
-        meaning="Each dot is a sample when it was captured, each bar when the computer had it. Streams differ in rate "
-        "and latency; nothing is resampled. At a decision the policy sees the coloured events and not the grey ones.",
+        meaning="A dot marks when a sample was captured, a bar when the computer received it. Streams differ in rate "
+        "and latency. The decision uses the coloured samples; the grey ones have not arrived yet.",
         is_wide=True,
     )
 
@@ -97,6 +100,6 @@ def hours_figure(stores: Mapping[str, Store], summaries: Mapping[str, Summary]) 
         svg = to_svg(figure, "Robot time by robot and task")
     return Picture(
         svg=svg,
-        title="What it learned from",
-        meaning="Robot time by robot, coloured by task: the whole data of the one model, held-out episodes included.",
+        title="Training data",
+        meaning="Robot time by robot and task, held-out episodes included.",
     )

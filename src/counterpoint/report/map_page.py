@@ -1,4 +1,4 @@
-"""The map of a store: one page that holds its data and its plotting library and needs nothing else."""
+"""The map of a store: one self-contained page with its data and its plotting library."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from counterpoint.catalog.search.projection import MapPoints
 from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.core.errors import CounterpointError
 from counterpoint.core.seeding import generator
+from counterpoint.report.layout import save_page
 from counterpoint.store import Store
 
 KEYS = ("task", "robot", "site", "environment", "source")
@@ -32,7 +33,7 @@ def write_map(store: Store, points: MapPoints, path: Path, *, thumbnails: int = 
         store: whose episodes they are.
         points: from `project_store`.
         path: file to write.
-        thumbnails: at most so many episodes get a small picture.
+        thumbnails: greatest number of episodes that get a small picture.
 
     Raises:
         CounterpointError: the file cannot be written.
@@ -40,21 +41,16 @@ def write_map(store: Store, points: MapPoints, path: Path, *, thumbnails: int = 
     data = {**_columns(points), "name": store.root.resolve().name, "total": points.total}
     data["pictures"] = _pictures(store, points, thumbnails)
     page = (files("counterpoint.report") / "templates" / "map.html").read_text(encoding="utf-8")
-    # "<" would end the script element early where a text of the data says so.
+    # A "<" in a text of the data could end the script element early.
     words = json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
-    # From the end to the start, so that no text of the data is taken for a mark.
+    # Filled in from the end to the start, so that no text of the data is taken for a placeholder.
     html = page.replace("@DATA@", words, 1).replace("@PLOTLY@", get_plotlyjs(), 1)
     html = html.replace("@TITLE@", escape(store.root.resolve().name), 1)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise CounterpointError(f"{path}: the map cannot be written: {error}; give another --out") from error
-    return path
+    return save_page(html, path)
 
 
 def _columns(points: MapPoints) -> dict[str, object]:
-    """Return the columns of the page; words as numbers into a list, to keep it small."""
+    """Return the columns of the page. Words are numbers into a list, which keeps the page small."""
     table = points.table
     seconds = np.nan_to_num(table["duration_s"].to_numpy())
     coded = {key: _coded(pc.fill_null(table[key], "").to_pylist()) for key in KEYS}
@@ -83,7 +79,7 @@ def _coded(words: list[str]) -> dict[str, object]:
 
 
 def _pictures(store: Store, points: MapPoints, most: int) -> dict[str, str]:
-    """Return small JPEG pictures as data URLs, by row, of at most `most` episodes that have cameras."""
+    """Return small JPEG pictures as data URLs by row, for at most `most` episodes that have cameras."""
     ids = points.table["episode_id"].to_pylist()
     found: dict[str, str] = {}
     for row in generator(0, "thumbnails").permutation(len(ids)).tolist() if most else []:
@@ -96,7 +92,7 @@ def _pictures(store: Store, points: MapPoints, most: int) -> dict[str, str]:
 
 
 def thumbnail(store: Store, episode_id: str, *, share: float = 0.5, size: int = THUMBNAIL_PX) -> str:
-    """Return a frame of an episode's first camera as the data URL of a JPEG; empty where it has none.
+    """Return a frame of an episode's first camera as the data URL of a JPEG, or "" if it has no camera.
 
     Args:
         store: where the episode lies.
@@ -110,7 +106,7 @@ def thumbnail(store: Store, episode_id: str, *, share: float = 0.5, size: int = 
             try:
                 return data_url(store.frames(episode_id, stream.name, place)[0], size)
             except CounterpointError:
-                return ""  # a damaged video is told by `check`; the map goes without a picture
+                return ""  # `check` reports the damaged video; the map leaves the picture out
     return ""
 
 

@@ -1,14 +1,14 @@
-"""The page: template plus sections, one file that needs nothing else."""
+"""The report of a demo or a training run: one HTML file that loads nothing else."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.core.errors import CounterpointError
 from counterpoint.report.artefacts import load_artefacts
+from counterpoint.report.layout import render_page, save_page
+from counterpoint.report.overview import overview_table
 from counterpoint.report.sections import all_sections
-from counterpoint.report.template import page_template
-from counterpoint.report.verdict import cards, headline, summary_sentence
+from counterpoint.report.verdict import cards, headline, lead
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -18,17 +18,12 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         CounterpointError: the folder holds nothing to report, or the file cannot be written.
     """
     artefacts = load_artefacts(run)
-    html = page_template("report.html").render(
+    html = render_page(
         title=run.resolve().name,
         headline=headline(artefacts),
-        summary=summary_sentence(artefacts),
+        lead=lead(artefacts),
         cards=cards(artefacts),
+        overview=overview_table(artefacts),
         sections=all_sections(artefacts),
     )
-    path = out or run / "report.html"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise CounterpointError(f"{path}: the report cannot be written: {error}; give another --out") from error
-    return path
+    return save_page(html, out or run / "report.html")

@@ -34,8 +34,8 @@ def training_figure(metrics: Sequence[Row]) -> Picture | None:
     return Picture(
         svg=svg,
         title="Training",
-        meaning="Squared error of the predicted clean action chunk at random flow times, by robot: one model learns "
-        "all of them at once. Lower is better; the level differs by robot because their scales do.",
+        meaning="Squared error of the predicted action chunk at random flow times. One model learns all robots at "
+        "once. Lower is better; levels differ because the robots' motions differ in scale.",
     )
 
 
@@ -64,9 +64,9 @@ def offline_figure(results: Sequence[Row]) -> Picture | None:
         svg = to_svg(figure, "Next-action error against baselines")
     return Picture(
         svg=svg,
-        title="Error on held-out episodes",
-        meaning="Mean squared error of one answer of the policy over its whole horizon (black line: 95% interval over "
-        "episodes) against standing still, repeating the last action and extrapolating it. Left is better.",
+        title="Policy beside baselines",
+        meaning="Error over the whole horizon of an answer, for the policy (black line: 95% interval over episodes) "
+        "and for three baselines: hold still, repeat the last command, extrapolate it. Shorter bars are better.",
     )
 
 
@@ -93,9 +93,9 @@ def horizon_figure(row: Row) -> Picture | None:
         svg = to_svg(figure, f"Error over the horizon, {robot}")
     return Picture(
         svg=svg,
-        title=f"Over the horizon: {robot}",
-        meaning="How the error grows with how far ahead the action lies; where the blue line is below the grey ones, "
-        "the policy knows more than inertia does.",
+        title=f"Error over the horizon: {robot}",
+        meaning="Error against how far ahead the command lies. Where the blue line is below the grey ones, the policy "
+        "predicts better than the baselines do.",
     )
 
 
@@ -125,20 +125,19 @@ def success_figure(robot: str, rollouts: Sequence[Row]) -> Picture | None:
             axes.axhline(float(np.mean(still)), color=FAINT, ls="--", lw=1.4, label="hold still")
         axes.set_ylim(-4, 104)
         axes.set_xticks(sorted({number(row, "delay_ms") for row in learned}))
-        axes.set_xlabel("inference delay, ms of world time")
-        axes.set_ylabel("success, %")
+        axes.set_xlabel("inference delay (ms)")
+        axes.set_ylabel("success (%)")
         _legend_above(axes)
         svg = to_svg(figure, f"Success against delay, {robot}")
     return Picture(
         svg=svg,
         title=f"Success against delay: {robot}",
-        meaning="Share of unseen worlds solved, with Wilson 95% bars, while the world goes on during inference; "
-        "dashed: a policy that holds still.",
+        meaning="Share of unseen worlds solved, with Wilson's 95% intervals. Dashed: a policy that holds still.",
     )
 
 
 def law_figure(law: Row) -> Picture | None:
-    """Draw error against amount of data, with the fitted law and its band."""
+    """Draw error against the amount of data, with the fitted law and its band."""
     points, fits = rows(law, "points"), part(law, "fits")
     if not points:
         return None
@@ -172,8 +171,8 @@ def law_figure(law: Row) -> Picture | None:
     return Picture(
         svg=svg,
         title="Error against the amount of data",
-        meaning="Held-out next-action error of models that were trained alike but on nested amounts of data (both axes "
-        "logarithmic: a power law is a straight line). Shaded: 95% band of the fit over all robots.",
+        meaning="Held-out error of small models that differ only in how many episodes they learned from. Both axes are "
+        "logarithmic, so a power law is a straight line. Shaded: 95% band of the fit over all robots.",
     )
 
 
@@ -200,4 +199,4 @@ def cost_figure(stages: Sequence[Row]) -> Picture | None:
         axes.margins(x=0.12)
         axes.grid(axis="y", visible=False)
         svg = to_svg(figure, "Seconds by stage")
-    return Picture(svg=svg, title="Where the time went", meaning="Wall-clock seconds of each stage on this machine.")
+    return Picture(svg=svg, title="Time of each stage", meaning="Wall-clock seconds on this machine.")

@@ -1,15 +1,16 @@
-"""The sections of a report, in the order they are read; a section without artefacts is left out."""
+"""The sections of a report in reading order. A section without artefacts is left out."""
 
 from __future__ import annotations
 
 import base64
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.report.artefacts import Artefacts, Row, number, numbers, part, text, tried
 from counterpoint.report.data_figures import event_figure, hours_figure
+from counterpoint.report.layout import Film, Section, Table
+from counterpoint.report.overview import is_model
 from counterpoint.report.result_figures import (
     cost_figure,
     horizon_figure,
@@ -19,54 +20,14 @@ from counterpoint.report.result_figures import (
     training_figure,
 )
 from counterpoint.report.style import Picture
-from counterpoint.report.verdict import beats_baselines, failures, law_sentences, measured_delay_ms
+from counterpoint.report.verdict import beats_baselines, failures, law_sentences, listed, measured_delay_ms
 
 MAX_VIDEO_BYTES = 300_000
 MAX_VIDEOS = 12
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table; `note` says in one sentence what its numbers mean."""
-
-    header: tuple[str, ...]
-    body: tuple[tuple[str, ...], ...]
-    note: str
-    summary: str = ""
-    """Given, the table is folded away under these words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Film:
-    """A video inside the page."""
-
-    source: str
-    """Data URI."""
-    caption: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """One part of the report."""
-
-    anchor: str
-    title: str
-    words: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    """Short points, shown as a list."""
-    pictures: tuple[Picture, ...] = ()
-    tables: tuple[Table, ...] = ()
-    films: tuple[Film, ...] = ()
-    commands: tuple[str, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
-        return not (self.pictures or self.tables or self.films or self.commands)
-
-
 def all_sections(artefacts: Artefacts) -> list[Section]:
-    """Return the sections that have something to show."""
+    """Return the sections that have something to show, in reading order."""
     sections = [
         closed_loop_section(artefacts.rollouts),
         films_section(artefacts),
@@ -82,7 +43,7 @@ def all_sections(artefacts: Artefacts) -> list[Section]:
 
 
 def data_section(artefacts: Artefacts) -> Section:
-    """What was learned from, and how events lie in time."""
+    """The episodes, and when their samples were captured and arrived."""
     pictures = [event_figure(store) for name, store in artefacts.stores.items() if name == _first_store(artefacts)]
     pictures.append(hours_figure(artefacts.stores, artefacts.summaries))
     body = tuple(
@@ -90,14 +51,14 @@ def data_section(artefacts: Artefacts) -> Section:
         for store, summary in artefacts.summaries.items()
         for robot, share in summary.by_robot.items()
     )
-    note = "Minutes of robot time from the first to the last sample of each episode; every episode is kept whole."
+    note = "Minutes of robot time, from the first to the last sample of each episode."
     table = Table(header=("store", "robot", "episodes", "minutes"), body=body, note=note)
     return Section(
         anchor="data",
         title="Data",
         words=(
-            "Robots, sensors and instructions speak when they have something to say. Events are stored with the time "
-            "they were captured and the time they arrived, and the model reads them as they are.",
+            "Every sample is stored with the time it was captured and the time the computer received it. Nothing is "
+            "resampled: the model reads each stream at the stream's own times.",
         ),
         pictures=_present(pictures),
         tables=(table,) if body else (),
@@ -110,9 +71,7 @@ def training_section(artefacts: Artefacts) -> Section:
     words = []
     if last:
         rate = number(last, "experience_hours_per_hour")
-        absorbed = (
-            f"; {rate:.0f} hours of robot experience absorbed per hour of training" if math.isfinite(rate) else ""
-        )
+        absorbed = f"; each hour of training reads {rate:.0f} hours of robot experience" if math.isfinite(rate) else ""
         words.append(f"{number(last, 'step'):.0f} steps in {number(last, 'elapsed_s') / 60:.1f} minutes{absorbed}.")
     return Section(
         anchor="training",
@@ -127,10 +86,10 @@ def offline_section(artefacts: Artefacts) -> Section:
     simulated = [row for row in artefacts.offline if text(row, "robot") not in real_robots(artefacts)]
     return Section(
         anchor="offline",
-        title="Held-out episodes",
+        title="Error on held-out episodes",
         words=(
-            "What the policy would have commanded, against what was commanded, on episodes it was not trained on. "
-            "Errors are in units of each channel's own spread, so 1 is what always answering the mean costs.",
+            "At many moments of episodes that training never saw, the policy's commands are compared with the logged "
+            "ones. The baselines answer the same moments: hold still, repeat the last command, or extrapolate it.",
         ),
         pictures=_present([offline_figure(simulated), *(horizon_figure(row) for row in simulated)]),
         tables=_offline_table(simulated),
@@ -141,11 +100,11 @@ def real_section(artefacts: Artefacts) -> Section:
     """Errors on held-out recordings of real robots."""
     real = [row for row in artefacts.offline if text(row, "robot") in real_robots(artefacts)]
     wins = [text(row, "robot") for row in real if beats_baselines(row)]
-    words = f"Below all three simple baselines on: {', '.join(wins) or 'none'}." if real else ""
+    words = f"The error is below all three baselines on {listed(wins) if wins else 'no robot'}." if real else ""
     return Section(
         anchor="real",
-        title="Real recordings",
-        words=("The same model, trained on these recordings together with the simulated robots.", words),
+        title="Error on recordings of real robots",
+        words=("The same model learned from these recordings together with the simulated robots.", words),
         pictures=_present([offline_figure(real), *(horizon_figure(row) for row in real)]),
         tables=_offline_table(real),
     )
@@ -156,7 +115,7 @@ def closed_loop_section(rollouts: Sequence[Row]) -> Section:
     robots = list(dict.fromkeys(text(row, "robot") for row in rollouts))
     body = tuple(
         (
-            text(row, "policy") if text(row, "policy") in ("hold", "expert") else "model",
+            "model" if is_model(row) else text(row, "policy"),
             text(row, "robot"),
             text(row, "task"),
             _delay_cell(row),
@@ -164,24 +123,24 @@ def closed_loop_section(rollouts: Sequence[Row]) -> Section:
         )
         for row in rollouts
     )
-    note = "Worlds solved of worlds tried, with Wilson's 95% interval; the worlds are the same at every delay."
+    note = "Worlds solved of worlds tried, with Wilson's 95% interval. Every delay is tried in the same worlds."
     header = ("policy", "robot", "task", "delay ms", "solved", "95%")
-    table = Table(header=header, body=body, note=note, summary="All numbers of the closed loop")
+    table = Table(header=header, body=body, note=note, summary="All closed-loop results")
     short = failures(rollouts)
     words = [
-        "The clock of the world does not wait: while the policy thinks, the robot goes on with what it had planned. "
-        "The model is told when its answer will be ready and what will have been done by then.",
+        "While the policy computes, the robot keeps executing its previous plan and the world moves on. The policy "
+        "knows when its answer will be ready and which commands will have been executed by then.",
     ]
     took = measured_delay_ms(rollouts)
     if took is not None:
-        words.append(f"On this machine an answer took {took:.0f} ms, measured inside the loop.")
+        words.append(f"On this machine an answer takes {took:.0f} ms, measured inside the loop.")
     if missing := len(rollouts) - len(tried(rollouts)):
-        words.append(f"{missing} of {len(rollouts)} rows were not measured: the time set for rollouts ran out.")
+        words.append(f"{missing} of {len(rollouts)} results are missing because the time budget for rollouts ran out.")
     if short:
-        words.append("Short of what was wanted without delay:")
+        words.append("Below the demo's goal without delay:")
     return Section(
         anchor="closed-loop",
-        title="Closed loop, under delay",
+        title="Success under inference delay",
         words=tuple(words),
         remarks=tuple(short),
         pictures=_present([success_figure(robot, rollouts) for robot in robots]),
@@ -214,9 +173,10 @@ def law_section(law: Row) -> Section:
         missed = f"{100 * number(check, 'signed_error'):+.0f}%" if check else "not checked"
         body.append((robot, f"{number(alpha, 'value'):.2f}", interval, missed))
     note = (
-        "Exponent of the law by robot; the last column is how far the law, fitted on less data, misses the largest run."
+        "Exponent of the law for each robot. The last column compares a law fitted without the largest amount of data "
+        "with the error measured there."
     )
-    table = Table(header=("robot", "alpha", "95%", "largest missed by"), body=tuple(body), note=note)
+    table = Table(header=("robot", "alpha", "95%", "prediction off by"), body=tuple(body), note=note)
     return Section(
         anchor="law",
         title="Error against data",
@@ -228,7 +188,7 @@ def law_section(law: Row) -> Section:
 
 
 def films_section(artefacts: Artefacts) -> Section:
-    """Videos inside the page; what is too big or too many is left on disk."""
+    """Videos inside the page; videos beyond the limits stay on disk."""
     films: list[Film] = []
     for row in artefacts.rollouts:
         for name in row["videos"] if isinstance(row.get("videos"), list) else []:  # type: ignore[union-attr]  # a list
@@ -241,7 +201,7 @@ def films_section(artefacts: Artefacts) -> Section:
     return Section(
         anchor="videos",
         title="Videos",
-        words=("The first unseen world of each kind, solved or not; no take is chosen.",),
+        words=("The first unseen world for each robot and task, whether the policy solved it or not.",),
         films=tuple(films),
     )
 
@@ -251,8 +211,8 @@ def cost_section(artefacts: Artefacts) -> Section:
     stages = artefacts.stages
     total = sum(number(row, "seconds") for row in stages)
     cores = max((number(row, "cores") for row in stages), default=math.nan)
-    words = f"{total / 60:.1f} minutes in all, on {cores:.0f} cores." if stages else ""
-    return Section(anchor="cost", title="Cost", words=(words,), pictures=_present([cost_figure(stages)]))
+    words = f"{total / 60:.1f} minutes in total on {cores:.0f} CPU cores." if stages else ""
+    return Section(anchor="cost", title="Time", words=(words,), pictures=_present([cost_figure(stages)]))
 
 
 def reproduce_section(artefacts: Artefacts) -> Section:
@@ -269,8 +229,8 @@ def reproduce_section(artefacts: Artefacts) -> Section:
         commands.append(f"counterpoint evaluate {run}/train --data {run}/data/{_first_store(artefacts)}")
     return Section(
         anchor="reproduce",
-        title="How to reproduce",
-        words=("Every figure here is read from files of the run folder; data, order and worlds are fixed by seeds.",),
+        title="Reproduce",
+        words=("Every figure on this page comes from files in the run folder. Seeds fix episodes, order and worlds.",),
         commands=tuple(commands),
     )
 
@@ -307,8 +267,8 @@ def _offline_table(results: Sequence[Row]) -> tuple[Table, ...]:
     )
     note = (
         "Error of the policy with its 95% interval over episodes, errors of the baselines on the same decisions, and "
-        "the reverse Kullback-Leibler divergence of whole chunks in nats (0 is perfect; spread that covers the truth "
-        "costs less than answers that agree on something wrong)."
+        "the reverse Kullback-Leibler divergence of whole chunks in nats. A divergence of 0 is perfect; a policy that "
+        "is unsure but covers the logged command scores better than one that is sure and wrong."
     )
     header = ("robot", "policy", "95%", *names, "reverse KL", "decisions")
     return (Table(header=header, body=body, note=note),)
@@ -319,7 +279,7 @@ def _present(pictures: Sequence[Picture | None]) -> tuple[Picture, ...]:
 
 
 def _first_store(artefacts: Artefacts) -> str:
-    """Return the store whose episodes have the most streams: it shows best how events lie in time."""
+    """Return the store whose episodes have the most streams, which shows best how samples are timed."""
     return max(
         artefacts.stores,
         key=lambda name: max((len(i.streams) for i in artefacts.stores[name].episodes), default=0),

@@ -1,4 +1,4 @@
-"""One episode as a small page: pictures over time and a plot of every kind of channel; needs nothing else."""
+"""One episode as a small self-contained page: camera pictures over time, and a plot of each kind of channel."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from counterpoint.core.clock import relative_seconds
-from counterpoint.core.errors import CounterpointError
 from counterpoint.core.stream import Stream
+from counterpoint.report.layout import save_page
 from counterpoint.report.map_page import data_url
 from counterpoint.report.style import PALETTE, canvas, to_svg
 from counterpoint.report.template import page_template
@@ -54,12 +54,7 @@ def write_episode_page(store: Store, episode_id: str, path: Path) -> Path:
         ],
         notes=list(info.provenance.notes),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise CounterpointError(f"{path}: the page cannot be written: {error}; give another --html") from error
-    return path
+    return save_page(html, path, option="--html")
 
 
 def _facts(info: EpisodeInfo) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""One episode in the viewer of rerun: every stream on its capture times, pictures, words, and how they are laid out."""
+"""One episode in the rerun viewer: every stream at its capture times, pictures, texts and their layout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def save_episode(store: Store, episode_id: str, path: Path, *, image_rate_hz: fl
         store: where it lies.
         episode_id: which one.
         path: file to write.
-        image_rate_hz: at most so many pictures a second of each camera.
+        image_rate_hz: greatest number of pictures a second from each camera.
 
     Raises:
         CounterpointError: the file cannot be written. StoreError: the episode is damaged. UnknownNameError: no episode.
@@ -43,10 +43,10 @@ def save_episode(store: Store, episode_id: str, path: Path, *, image_rate_hz: fl
     recording = rr.RecordingStream(APPLICATION, recording_id=info.content_sha256)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("wb").close()  # rerun's own message does not say which file
+        path.open("wb").close()  # rerun's own message does not name the file
         recording.save(path)
     except (OSError, RuntimeError) as error:
-        raise CounterpointError(f"{path}: cannot be written: {error}; give another --save") from error
+        raise CounterpointError(f"{path}: cannot be written: {error}; choose another --save") from error
     _log(recording, store, info, image_rate_hz)
     recording.flush()
     recording.disconnect()
@@ -61,8 +61,8 @@ def open_episode(store: Store, episode_id: str, *, image_rate_hz: float = 10.0) 
     info = store.info(episode_id)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError(
-            "show: there is no screen here; write a file with --save EPISODE.rrd and open it elsewhere with "
-            "'rerun EPISODE.rrd', or make a page with --html EPISODE.html"
+            "show: this computer has no screen. Write a file with --save EPISODE.rrd and open it elsewhere with "
+            "'rerun EPISODE.rrd', or write a page with --html EPISODE.html"
         )
     recording = rr.RecordingStream(APPLICATION, recording_id=info.content_sha256)
     recording.spawn()
@@ -100,7 +100,7 @@ def _log_vector(recording: rr.RecordingStream, stream: Stream, is_dated: bool) -
 
 
 def panels(stream: Stream) -> Iterator[tuple[str, list[int]]]:
-    """Yield an entity path and columns for each kind of channel: what shares a unit shares a plot."""
+    """Yield an entity path and columns for each kind of channel; channels that share a quantity share a plot."""
     groups: dict[str, list[int]] = {}
     for place, channel in enumerate(stream.spec.channels):
         groups.setdefault(channel.quantity, []).append(place)
@@ -109,7 +109,7 @@ def panels(stream: Stream) -> Iterator[tuple[str, list[int]]]:
 
 
 def panel_title(name: str, channel: Channel) -> str:
-    """Return what a plot shows, with its unit."""
+    """Return the title of a plot: stream, quantity and unit."""
     return f"{name}: {channel.quantity.replace('_', ' ')}" + (f" ({channel.unit})" if channel.unit != "1" else "")
 
 
@@ -117,7 +117,7 @@ def shown_samples(capture_ns: NDArray[np.int64], rate_hz: float) -> NDArray[np.i
     """Return the samples that keep pictures to at most `rate_hz`, the first one included, int64 [n]."""
     if len(capture_ns) < 2:
         return np.arange(len(capture_ns))
-    # A tenth of a period of room: the frames of a camera that runs at just this rate jitter.
+    # A tenth of a period of tolerance, because the frames of a camera at exactly this rate jitter.
     slots = np.floor((capture_ns - capture_ns[0]) * (rate_hz / NS_PER_SECOND) + 0.1)
     return np.flatnonzero(np.diff(slots, prepend=-1) > 0).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""How figures look: one palette, one size that stays readable on a phone, SVG text inside the page."""
+"""How figures look: one palette, and one size that stays readable on a phone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RC = {
     "legend.frameon": False,
     "legend.fontsize": 10,
     "svg.fonttype": "path",
-    "text.parse_math": False,  # names of columns and robots are no formulas
+    "text.parse_math": False,  # names of columns and robots are not formulas
     "svg.hashsalt": "counterpoint",
 }
 
@@ -52,19 +52,19 @@ class Picture:
     meaning: str
     """One sentence: what it shows and how to read it."""
     is_wide: bool = False
-    """Whether it takes the whole width of the page on large screens."""
+    """Whether it takes two columns of the page on large screens."""
 
 
 @contextmanager
 def canvas(height_in: float = 3.4, *, width_in: float = WIDTH_IN) -> Iterator[tuple[Figure, Axes]]:
-    """Yield a figure and its axes in our style; no window system, no global state left behind."""
+    """Yield a figure and its axes in our style. Needs no window system and leaves no global state behind."""
     with matplotlib.rc_context(RC):  # type: ignore[arg-type]  # the stubs list keys as literals
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         yield figure, figure.add_subplot()
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """Return inline SVG that scales with the page, with `label` for readers who do not see it."""
+    """Return inline SVG that scales with the page; screen readers get `label`."""
     buffer = io.StringIO()
     with matplotlib.rc_context(RC):  # type: ignore[arg-type]  # the stubs list keys as literals
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
@@ -77,7 +77,7 @@ def to_svg(figure: Figure, label: str) -> str:
 
 
 def unique_ids(svg: str, label: str) -> str:
-    """Prefix ids, so that several figures live in one page."""
+    """Prefix ids, so that several figures can share a page."""
     prefix = re.sub(r"[^a-z0-9]+", "-", label.lower())[:40]
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
@@ -85,5 +85,5 @@ def unique_ids(svg: str, label: str) -> str:
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name, the same wherever the same names are drawn."""
+    """Return a colour for each name; the same names always get the same colours."""
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(sorted(set(names)))}

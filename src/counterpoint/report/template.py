@@ -1,4 +1,4 @@
-"""The pages' templates: what a page forgets to fill in is an error, and what it fills in is escaped."""
+"""The pages' templates. A value that a page forgets is an error, and every value is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a store's checks: verdict, what each check found, by robot, site and task, and the worst to look at."""
+"""The page of a store's checks: verdict, findings by check, by robot, site and task, and the worst episodes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from counterpoint.catalog.marks import MarkFiles, load_mark_files
 from counterpoint.catalog.quality import CHECKS, MEANING, CheckSummary, summarize_marks
 from counterpoint.catalog.quality.summary import VERDICTS, GroupCount, group_counts
 from counterpoint.core.errors import CounterpointError
+from counterpoint.report.layout import Card, Section, Table, render_page, save_page
 from counterpoint.report.quality.plots import draw
 from counterpoint.report.quality.words import Mark, hours, phrase, time_of, title
-from counterpoint.report.sections import Section, Table
 from counterpoint.report.style import FAINT, Picture, canvas, to_svg
-from counterpoint.report.template import page_template
-from counterpoint.report.verdict import Card
 from counterpoint.store import Store, ViewFrames
 
 PER_CHECK = 2
@@ -42,7 +40,7 @@ def write_quality_report(store: Store, out: Path) -> Path:
     """
     files = load_mark_files(store.root)
     if not files.checked.num_rows:
-        raise CounterpointError(f"{store.root}: was never checked; run 'counterpoint check {store.root}' first")
+        raise CounterpointError(f"{store.root}: never checked; run 'counterpoint check {store.root}' first")
     summary = summarize_marks(files)
     groups = {key: group_counts(files, store.flat(), key) for key in GROUPS}
     sections = [
@@ -52,25 +50,20 @@ def write_quality_report(store: Store, out: Path) -> Path:
         _worst_section(store, files),
         _method_section(store, files, summary),
     ]
-    html = page_template("report.html").render(
+    html = render_page(
         title=f"quality of {store.root.resolve().name}",
         headline=_headline(summary),
-        summary=_sentence(store, summary, groups),
+        lead=(_sentence(store, summary, groups),),
         cards=_cards(summary),
         sections=[section for section in sections if section is not None],
     )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise CounterpointError(f"{out}: the report cannot be written: {error}; give another --report") from error
-    return out
+    return save_page(html, out, option="--report")
 
 
 def _headline(summary: CheckSummary) -> str:
     total = sum(summary.hours.values())
     share = 100 * summary.hours["ok"] / total if total else 100.0
-    words = f"{hours(summary.hours['ok'])} of {hours(total)} are fine ({share:.0f}%)"
+    words = f"{hours(summary.hours['ok'])} of {hours(total)} of robot time passed every check ({share:.0f}%)"
     if summary.episodes["fail"]:
         return f"{words}; {_episodes(summary.episodes['fail'])} failed a check"
     return f"{words}; no episode failed a check"
@@ -80,7 +73,7 @@ def _sentence(store: Store, summary: CheckSummary, groups: dict[str, tuple[Group
     worst = sorted((each for each in summary.checks if each.faulty), key=lambda each: -each.faulty)[:3]
     said = ", ".join(f"{title(each.check)} ({_episodes(each.faulty)})" for each in worst)
     robots = len(groups["robot"])
-    found = f"Most often: {said}." if said else "No check had anything to warn of."
+    found = f"Most frequent findings: {said}." if said else "No check gave a warning."
     left = f" {len(store) - sum(summary.episodes.values())} episodes were not checked."
     unchecked = left if len(store) > sum(summary.episodes.values()) else ""
     what = f"{_episodes(sum(summary.episodes.values()))} of {robots} robot{'s' * (robots != 1)} checked."
@@ -94,7 +87,7 @@ def _episodes(count: int) -> str:
 def _cards(summary: CheckSummary) -> list[Card]:
     total = max(sum(summary.hours.values()), 1e-12)
     cards = [
-        Card(value=f"{100 * summary.hours['ok'] / total:.0f}%", label="of robot time is fine", mark="good"),
+        Card(value=f"{100 * summary.hours['ok'] / total:.0f}%", label="of robot time passed every check", mark="good"),
         Card(
             value=str(summary.episodes["warn"]),
             label=f"episodes with warnings, {hours(summary.hours['warn'])}",
@@ -122,16 +115,16 @@ def _checks_section(summary: CheckSummary) -> Section:
         for each in sorted(summary.checks, key=lambda each: (-each.faulty, -each.episodes))
     )
     silent = [title(name) for name in CHECKS if name not in {each.check for each in summary.checks}]
-    words = [f"Found nothing: {', '.join(silent)}."] if silent else []
+    words = [f"These checks found nothing: {', '.join(silent)}."] if silent else []
     if summary.unseen:
         words.append(
-            f"The cameras of {_episodes(summary.unseen)} were not looked at, because they are not in the video view: "
-            "run the check with --pictures."
+            f"The cameras of {_episodes(summary.unseen)} were not checked because they are not in the video view. "
+            "Run the check with --pictures."
         )
-    header = ("check", "finds", "failures", "warnings", "notes", "episodes", "robot time")
+    header = ("check", "what it looks for", "failures", "warnings", "notes", "episodes", "robot time")
     note = (
-        "Failures make an episode fail; warnings are worth a look; notes only say what an episode is like. "
-        "Robot time counts an instant once for each mark."
+        "A failure makes the episode fail, a warning is worth a look, and a note only describes the episode. "
+        "Robot time counts a moment once for each mark that covers it."
     )
     tables = (Table(header=header, body=body, note=note),) if body else ()
     return Section(anchor="checks", title="What the checks found", words=tuple(words), tables=tables)
@@ -152,8 +145,8 @@ def _group_sections(groups: dict[str, tuple[GroupCount, ...]]) -> list[Section |
             )
             for count in counts[:MAX_ROWS]
         )
-        header = (key, "fine", "warnings", "failed", "robot time", "fine", "most often")
-        note = f"Episodes by verdict; the share is of robot time. {len(counts)} in all."
+        header = (key, "fine", "warnings", "failed", "robot time", "share fine", "most frequent")
+        note = f"Episodes by verdict, {len(counts)} {key}s in total; the share is of robot time."
         many = len(counts) > MAX_GROUPS
         table = Table(header=header, body=body, note=note, summary=f"All {len(counts)} {key}s" if many else "")
         picture = _bars(key, counts[:MAX_GROUPS]) if len(counts) > 1 else None
@@ -184,7 +177,7 @@ def _bars(key: str, counts: Sequence[GroupCount]) -> Picture:
 
 
 def _examples_section(store: Store, files: MarkFiles) -> Section | None:
-    """Up to two examples of each check, failures first, each drawn from the data."""
+    """Up to two examples of each check, failures first, drawn from the data."""
     view = ViewFrames(store.root)
     pictures = []
     for number, mark in enumerate(_examples(files.marks)):
@@ -205,10 +198,10 @@ def _examples_section(store: Store, files: MarkFiles) -> Section | None:
     if not pictures:
         return None
     words = (
-        f"At most {PER_CHECK} of each check, the worst first; the range is shaded. Red failed, yellow warns, "
-        "grey is a note.",
+        f"At most {PER_CHECK} of each check, the worst first. The marked range is shaded: red for a failure, yellow "
+        "for a warning, grey for a note.",
     )
-    return Section(anchor="examples", title="What it looks like", words=words, pictures=tuple(pictures))
+    return Section(anchor="examples", title="Examples", words=words, pictures=tuple(pictures))
 
 
 def _examples(marks: pa.Table) -> list[Mark]:
@@ -274,7 +267,7 @@ def _worst_section(store: Store, files: MarkFiles) -> Section | None:
             )
         )
     header = ("episode", "robot", "task", "verdict", "checks", "worst mark")
-    note = f"{len(counts):,} episodes have warnings or failures; the worst {len(worst)} are listed."
+    note = f"{len(counts):,} episodes have warnings or failures. The worst {len(worst)} are listed."
     table = Table(header=header, body=tuple(body), note=note, summary=f"The {len(worst)} worst")
     return Section(anchor="episodes", title="Episodes to look at", tables=(table,))
 
@@ -287,17 +280,17 @@ def _method_section(store: Store, files: MarkFiles, summary: CheckSummary) -> Se
         for part, keys in parts.items()
         for key, value in keys.items()
     )
-    note = f"Checks of version {raw.get('version')}, thresholds {raw.get('hash')}."
+    note = f"Version {raw.get('version')} of the checks, thresholds {raw.get('hash')}."
     table = Table(header=("threshold", "value"), body=body, note=note, summary="All thresholds")
     name = store.root.name
     commands = (
         f"counterpoint check {name} --thresholds            # what each threshold means",
-        f"counterpoint check {name} --fix                   # leave spoilt and idle ranges out of training",
-        f"counterpoint check {name} --unfix                 # take that back",
+        f"counterpoint check {name} --mark                  # leave damaged and idle ranges out of training",
+        f"counterpoint check {name} --unmark                # undo that",
         f"counterpoint show {name} EPISODE                  # look at one episode",
     )
     words = (
-        "Marks are kept in catalogue/marks.parquet of the store, with what was measured and what is allowed. "
-        "Nothing is ever deleted: a range that is left out is only passed over when training windows are chosen.",
+        "The store keeps its marks, with the measured value and the threshold of each. Nothing is ever deleted: a "
+        "range that is left out is skipped when training windows are chosen.",
     )
-    return Section(anchor="method", title="How to go on", words=words, tables=(table,), commands=commands)
+    return Section(anchor="method", title="Next steps", words=words, tables=(table,), commands=commands)

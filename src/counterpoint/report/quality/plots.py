@@ -1,4 +1,4 @@
-"""A picture for a finding: the stream that shows it, with its range shaded; thumbnails where it is a camera."""
+"""A picture for a finding: the stream that shows it, with its range shaded, or thumbnails for a camera."""
 
 from __future__ import annotations
 
@@ -62,33 +62,33 @@ def _plot(streams: Mapping[str, Stream], mark: Mark, label: str) -> str:
     with canvas(2.5) as (figure, axes):
         if mark.check in TIMES:
             _lines(axes, times[1:], np.diff(times)[:, None] / 1e6, shown, [""], style="steps-pre")
-            axes.set_ylabel("ms since the last")
+            axes.set_ylabel("ms since the last sample")
             axes.set_ylim(bottom=0)
             if mark.check == "gap":
                 axes.axhline(mark.threshold, color=INK, lw=0.9, ls="--")
         elif mark.check in DELAYS:
             _lines(axes, times, (stream.arrival_ns - times)[:, None] / 1e6, shown, [""], marker=".")
-            axes.set_ylabel("ms to arrival")
+            axes.set_ylabel("ms from capture to arrival")
         elif mark.check == "clock_skew" and mark.channel in streams:
             for name in (mark.channel, mark.stream):
                 moved, speed = _speed(streams[name])
                 _lines(axes, moved, speed[:, None], shown, [name])
-            axes.set_ylabel("speed, of its greatest")
+            axes.set_ylabel("speed (share of maximum)")
             axes.legend(loc="best")
         elif mark.check in PAIRS and "action" in streams:
             _command_and_state(axes, streams, mark, shown)
         else:
             _values(axes, stream, mark, shown)
         start, end = ((at - shown.origin) / 1e9 for at in (mark.start_ns, mark.end_ns))
-        least = (shown.last - shown.first) / 1e9 / 150  # a single step is to be seen too
+        least = (shown.last - shown.first) / 1e9 / 150  # keeps a single step visible
         axes.axvspan(start, max(end, start + least), color=SHADE[mark.severity], alpha=0.2, lw=0)
         axes.set_xlim((shown.first - shown.origin) / 1e9, (shown.last - shown.origin) / 1e9)
-        axes.set_xlabel("seconds of the episode")
+        axes.set_xlabel("seconds from the start of the episode")
         return to_svg(figure, label)
 
 
 def _shown(streams: Mapping[str, Stream], mark: Mark) -> Shown:
-    """Return the stretch to show: the range with some time around it; the liveliest part of a long one."""
+    """Return the stretch to show: the range with some time around it, or the part with most motion of a long one."""
     stream = streams[mark.stream]
     origin = min(int(each.capture_ns[0]) for each in streams.values() if len(each))
     start, end, around = int(stream.capture_ns[0]), int(stream.capture_ns[-1]), int(AROUND_S * 1e9)
@@ -121,7 +121,7 @@ def _values(axes: Axes, stream: Stream, mark: Mark, shown: Shown) -> None:
     livelier = np.argsort(-np.ptp(inside, axis=0))[:MAX_LINES] if len(inside) else np.arange(min(MAX_LINES, len(names)))
     values = stream.values[:, livelier].astype(np.float64)
     _lines(axes, stream.capture_ns, values - values.mean(axis=0), shown, [""] * len(livelier))
-    axes.set_ylabel("from each channel's mean")
+    axes.set_ylabel("value minus mean")
 
 
 def _command_and_state(axes: Axes, streams: Mapping[str, Stream], mark: Mark, shown: Shown) -> None:
@@ -138,7 +138,7 @@ def _command_and_state(axes: Axes, streams: Mapping[str, Stream], mark: Mark, sh
 
 
 def _busiest(action: Stream, state: Stream, is_hand: bool, shown: Shown) -> str:
-    """Return the joint that is told to move most; of the hands, or of the others."""
+    """Return the joint that is commanded to move most, among the hands or among the others."""
     shared = [c for c in action.spec.channels if c.name in state.spec.channel_names]
     able = [c.name for c in shared if (c.part in ("hand", "gripper")) == is_hand] or [c.name for c in shared]
     inside = action.between(shown.first, shown.last + 1).values
@@ -168,7 +168,7 @@ def _lines(
     marker: str = "",
     style: Literal["default", "steps-pre"] = "default",
 ) -> None:
-    """Draw each column over the stretch shown; many points by the least and greatest of neighbours: no peak is lost."""
+    """Draw each column over the stretch shown; many points become the least and greatest of their neighbours."""
     first, last = np.searchsorted(times, [shown.first, shown.last + 1])
     rows = slice(max(0, int(first) - 1), int(last) + 1)
     seconds = (times[rows] - shown.origin) / 1e9

@@ -24,22 +24,22 @@ class Mark:
 
 
 PHRASES: dict[CheckName, str] = {
-    "gap": "no sample for {value:.0f} ms, more than {threshold:.0f} ms is a gap",
+    "gap": "no sample for {value:.0f} ms (limit {threshold:.0f} ms)",
     "drop": "{percent:.1f}% of the samples are missing",
-    "rate": "the period is {signed:+.0f}% off the stream's own rate",
-    "repeated_time": "{percent:.1f}% of the samples repeat the capture time before",
-    "arrival_order": "{percent:.1f}% of the samples arrive after later ones",
-    "clock_step": "the delay to arrival jumps by {value:+.1f} ms",
+    "rate": "the sampling period differs by {signed:+.0f}% from the stream's own rate",
+    "repeated_time": "{percent:.1f}% of the samples repeat the previous capture time",
+    "arrival_order": "{percent:.1f}% of the samples arrive after samples that were captured later",
+    "clock_step": "the delay from capture to arrival jumps by {value:+.1f} ms",
     "clock_drift": "capture and arrival clocks drift apart by {value:+.1f} ms a minute",
     "clock_skew": "shows the motion of {channel} {value:+.0f} ms late",
     "idle": "no joint moves for {seconds:.1f} s",
-    "frozen": "all numbers repeat for {value:.1f} s",
-    "stuck": "{channel} repeats one number for {value:.1f} s while it is told to move",
-    "jump": "{channel} makes a step {value:.0f} times the usual surprise",
+    "frozen": "all values repeat for {value:.1f} s",
+    "stuck": "{channel} repeats one value for {value:.1f} s while it is commanded to move",
+    "jump": "{channel} jumps by {value:.0f} times its usual step",
     "limits": "{channel} is outside its limits in {percent:.1f}% of the samples",
-    "saturation": "{channel} is pinned at one end in {percent:.0f}% of the samples",
+    "saturation": "{channel} is at one end of its range in {percent:.0f}% of the samples",
     "lag": "the state follows the command by {value:.0f} ms",
-    "frozen_camera": "the picture stands still for {value:.1f} s while joints move",
+    "frozen_camera": "the picture does not change for {value:.1f} s while joints move",
     "dark": "mean brightness falls to {value:.0f} of 255",
     "blur": "sharpness is {value:.0f}, below {threshold:.0f}",
     "unreadable": "the episode cannot be read",
@@ -68,7 +68,7 @@ def title(check: str) -> str:
 
 
 def time_of(mark: Mark, start_ns: int) -> str:
-    """Return when it was, in seconds of the episode."""
+    """Return when it happened, in seconds from the start of the episode."""
     start, end = (mark.start_ns - start_ns) / 1e9, (mark.end_ns - start_ns) / 1e9
     return f"at {start:.2f} s" if end - start < 0.05 else f"{start:.1f} to {end:.1f} s"
 

@@ -9,9 +9,9 @@ from typing import cast
 
 from counterpoint.core.errors import ConfigError, CounterpointError
 from counterpoint.report.artefacts import Row, text
+from counterpoint.report.layout import render_page, save_page
 from counterpoint.report.scaling.sections import law_sections
 from counterpoint.report.scaling.words import cards, summary, verdict
-from counterpoint.report.template import page_template
 
 FORMAT = "counterpoint-scaling-report"
 VERSION = 1
@@ -36,20 +36,14 @@ def write_scaling_report(
     if not (cost_hour >= 0 and gpu_hour >= 0 and math.isfinite(cost_hour + gpu_hour)):
         raise ConfigError(f"prices: expected amounts of 0 or more, got {cost_hour} and {gpu_hour}")
     data = _load(folder / DATA_FILE)
-    html = page_template("report.html").render(
+    html = render_page(
         title=f"law of {text(data, 'source')}",
         headline=verdict(data),
-        summary=summary(data),
+        lead=(summary(data),),
         cards=cards(data),
         sections=law_sections(data, (cost_hour, gpu_hour)),
     )
-    path = out or folder / "report.html"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise CounterpointError(f"{path}: the report cannot be written: {error}; give another --out") from error
-    return path
+    return save_page(html, out or folder / "report.html")
 
 
 def _load(path: Path) -> Row:

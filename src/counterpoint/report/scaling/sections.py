@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from counterpoint.report.artefacts import Row, number, numbers, part, rows, text
+from counterpoint.report.layout import Section, Table
 from counterpoint.report.scaling.figures import (
     check_figure,
     cost_figure,
@@ -25,7 +26,6 @@ from counterpoint.report.scaling.words import (
     threshold_words,
     warnings,
 )
-from counterpoint.report.sections import Section, Table
 from counterpoint.report.style import Picture
 
 LEAST_BIAS = 0.0005

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from counterpoint.report.artefacts import Row, number, numbers, part, rows, text
-from counterpoint.report.verdict import LEAST_EXPONENT, Card, Mark
+from counterpoint.report.layout import Card, Grade
+from counterpoint.report.verdict import LEAST_EXPONENT
 
 MISSED = 0.05
 """Mean absolute relative error of held-out runs beyond which a law must not forecast."""
@@ -169,7 +170,7 @@ def _check_card(held: Row) -> Card:
     if not held:
         return Card(value="unchecked", label="too few runs to hold the largest out", mark="mixed")
     mare = number(held, "mare")
-    mark: Mark = "good" if mare <= MISSED else "bad"
+    mark: Grade = "good" if mare <= MISSED else "bad"
     label = f"mean error in predicting {largest(held)}, bias {signed(number(held, 'bias'))}"
     return Card(value=f"{100 * mare:.1f}%", label=label, mark=mark)
 
@@ -185,7 +186,7 @@ def _ossification_card(found: Row) -> Card:
         return Card(value="not tested", label="whether small models stop learning: too few sizes or amounts")
     sizes = rows(found, "sizes")
     stopped = [each for each in sizes if text(each, "verdict") in ("ossifying", "regressing")]
-    mark: Mark = "bad" if stopped else "good"
+    mark: Grade = "bad" if stopped else "good"
     return Card(value=f"{len(stopped)} of {len(sizes)}", label="sizes stop absorbing data (ossify)", mark=mark)
 
 
