@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from counterpoint.report.artefacts import Row, number, numbers, part, rows, text, tried
+from counterpoint.report.scaling.log_axis import around, plain_log
 from counterpoint.report.style import BASELINE_COLOURS, FAINT, INK, PALETTE, Picture, canvas, colours, to_svg
 
 
@@ -19,14 +20,12 @@ def training_figure(metrics: Sequence[Row]) -> Picture | None:
         return None
     palette = colours(robots)
     minutes = np.asarray([number(row, "elapsed_s") for row in metrics]) / 60
+    losses = {robot: [number(part(row, "loss_by_robot"), robot) for row in metrics] for robot in robots}
+    losses = losses or {"all": [number(row, "loss") for row in metrics]}
     with canvas() as (figure, axes):
-        for robot in robots:
-            loss = [number(part(row, "loss_by_robot"), robot) for row in metrics]
-            axes.plot(minutes, loss, color=palette[robot], lw=1.8, label=robot)
-        if not robots:
-            axes.plot(minutes, [number(row, "loss") for row in metrics], color=PALETTE[0], lw=1.8, label="all")
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        for robot, loss in losses.items():
+            axes.plot(minutes, loss, color=palette.get(robot, PALETTE[0]), lw=1.8, label=robot)
+        plain_log(axes.yaxis, *around([value for loss in losses.values() for value in loss]))
         axes.set_xlabel("minutes of training")
         axes.set_ylabel("flow-matching loss")
         _legend_above(axes)
@@ -85,8 +84,9 @@ def horizon_figure(row: Row) -> Picture | None:
             style = styles.get(name, "-")
             colour = FAINT if name in styles else PALETTE[0]
             axes.plot(seconds, numbers(curves, name), style, color=colour, lw=2.2 if style == "-" else 1.4, label=name)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        plain_log(
+            axes.yaxis, *around([value for name in curves if name != "seconds" for value in numbers(curves, name)])
+        )
         axes.set_xlabel("seconds after the decision")
         axes.set_ylabel("error")
         _legend_above(axes)
@@ -155,15 +155,10 @@ def law_figure(law: Row) -> Picture | None:
                 if robot == "all":
                     axes.fill_between(grid, numbers(curve, "low"), numbers(curve, "high"), color=INK, alpha=0.12, lw=0)
         axes.set_xscale("log")
-        axes.set_yscale("log")
+        plain_log(axes.yaxis, *around([number(point, "error") for point in points], margin=1.25))
         ticks = sorted({number(point, "data") for point in points})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        low, high = axes.get_ylim()
-        marks = [
-            value for value in (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5) if low <= value <= high
-        ]
-        axes.set_yticks(marks, [f"{mark:g}" for mark in marks])
         axes.set_xlabel(text(law, "axis") or "amount of data")
         axes.set_ylabel("next-action error")
         _legend_above(axes)

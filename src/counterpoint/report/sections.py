@@ -137,12 +137,11 @@ def closed_loop_section(rollouts: Sequence[Row]) -> Section:
     if missing := len(rollouts) - len(tried(rollouts)):
         words.append(f"{missing} of {len(rollouts)} results are missing because the time budget for rollouts ran out.")
     if short:
-        words.append("Below the demo's goal without delay:")
+        words.append(f"Below the demo's goal without delay: {'; '.join(short)}.")
     return Section(
         anchor="closed-loop",
         title="Success under inference delay",
         words=tuple(words),
-        remarks=tuple(short),
         pictures=_present([success_figure(robot, rollouts) for robot in robots]),
         tables=(table,) if body else (),
     )

@@ -24,11 +24,13 @@ def headline(artefacts: Artefacts) -> str:
     if not by_delay:
         return "A training run of Counterpoint" if artefacts.metrics else "A run of Counterpoint"
     count = len({text(row, "robot") for row in artefacts.rollouts})
-    rates = [f"{100 * rate:.0f}% at {delay:.0f} ms" for delay, rate in by_delay.items()]
+    (delay, rate), *later = by_delay.items()
+    rates = [f"{100 * rate:.0f}% of unseen worlds at {delay:.0f} ms of inference delay"]
+    rates += [f"{100 * rate:.0f}% at {delay:.0f} ms" for delay, rate in later]
     still = _mean(_rates(artefacts.rollouts, "hold"))
     beside = "" if still is None else f"; holding still solves {100 * still:.0f}%"
     robots = f"One policy for {count} robots" if count > 1 else "One policy for one robot"
-    return f"{robots} solves {listed(rates)} of inference delay{beside}"
+    return f"{robots} solves {listed(rates)}{beside}"
 
 
 def lead(artefacts: Artefacts) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def cards(artefacts: Artefacts) -> list[Card]:
         found.append(Card(value=f"{100 * rate:.0f}%", label=label, mark=mark))
     if len(by_delay) > 1:
         (_, first), (delay, rate) = by_delay[0], by_delay[-1]
-        kept: Grade = "good" if rate >= 0.85 * first else "mixed" if rate >= 0.5 * first else "bad"
+        kept: Grade = "bad" if rate < max(0.5 * first, 0.3) else "good" if rate >= 0.85 * first else "mixed"
         found.append(Card(value=f"{100 * rate:.0f}%", label=f"solved at {delay:.0f} ms delay", mark=kept))
     if artefacts.offline:
         wins = sum(beats_baselines(row) for row in artefacts.offline)
