@@ -17,7 +17,6 @@ from counterpoint.catalog.duplicates.fingerprint_table import FILE, find_cluster
 from counterpoint.core.stream import vector_stream
 from counterpoint.ingest import ingest
 from counterpoint.store import Store
-from counterpoint.store.views.video_view import ViewFrames
 
 
 def clusters(store: Store) -> list[set[str]]:
@@ -80,9 +79,9 @@ def test_only_new_episodes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     store = make_store(tmp_path / "store", [episode("c", seed=2)])
     read: list[str] = []
 
-    def noted(store: Store, episode_id: str, view: ViewFrames) -> Fingerprint:
+    def noted(store: Store, episode_id: str) -> Fingerprint:
         read.append(episode_id)
-        return fingerprint(store, episode_id, view)
+        return fingerprint(store, episode_id)
 
     monkeypatch.setattr("counterpoint.catalog.duplicates.fingerprint_table.fingerprint", noted)
     assert open_fingerprints(store)[0].num_rows == 3

@@ -54,7 +54,7 @@ class Fingerprint:
     """SHAPE_BINS + 4 numbers near 1."""
 
 
-def fingerprint(store: Store, episode_id: str, view: ViewFrames | None = None) -> Fingerprint:
+def fingerprint(store: Store, episode_id: str) -> Fingerprint:
     """Read an episode's state and three frames a camera.
 
     Raises:
@@ -68,7 +68,7 @@ def fingerprint(store: Store, episode_id: str, view: ViewFrames | None = None) -
         content_sha256=info.content_sha256,
         has_motion=bool(moving.any()),
         trajectory=simhash(_tokens(rows, cells)),
-        video=_video(store, info, view or ViewFrames(store.root)),
+        video=_video(store, info, store.video_view()),
         shape=_shape(rows, cells, info.duration_s),
     )
 

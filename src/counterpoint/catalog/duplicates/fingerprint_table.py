@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +13,9 @@ from numpy.typing import NDArray
 from counterpoint.catalog.cache import load_table, save_table
 from counterpoint.catalog.duplicates.clusters import cluster_labels
 from counterpoint.catalog.duplicates.fingerprint import VERSION, Fingerprint, fingerprint
-from counterpoint.core.errors import StoreError
+from counterpoint.catalog.portions import Portion, portions
 from counterpoint.engine import Engine, open_engine
 from counterpoint.store import Store
-from counterpoint.store.views.video_view import ViewFrames
 
 logger = logging.getLogger(__name__)
 
@@ -38,18 +32,8 @@ SCHEMA = pa.schema(
     ]
 )
 EPISODES_PER_TASK = 64
-FEW_PIECES = 8
+FEW_TASKS = 8
 """Fewer are read in this process: starting others takes longer."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Piece:
-    """Episodes that one task reads."""
-
-    root: str
-    stamp: int
-    """Tells calls apart: a process that outlives one must not read from the store as it was then."""
-    episode_ids: tuple[str, ...]
 
 
 def open_fingerprints(
@@ -80,17 +64,11 @@ def open_fingerprints(
 def _read_all(
     store: Store, episode_ids: Sequence[str], engine: Engine | None, progress: bool
 ) -> tuple[list[dict[str, object]], list[str]]:
-    with suppress(StoreError):
-        store.low(episode_ids[0])  # builds the training view once, before the workers want it
-    stamp = time.time_ns()
-    pieces = [
-        _Piece(root=str(store.root), stamp=stamp, episode_ids=tuple(episode_ids[start : start + EPISODES_PER_TASK]))
-        for start in range(0, len(episode_ids), EPISODES_PER_TASK)
-    ]
+    tasks = portions(store, episode_ids, EPISODES_PER_TASK)
     rows: list[dict[str, object]] = []
     problems: list[str] = []
-    workers = open_engine("local", workers=1) if engine is None or len(pieces) < FEW_PIECES else engine
-    for done in workers.run(_read, pieces, label="fingerprints", unit="piece", progress=progress):
+    workers = open_engine("local", workers=1) if engine is None or len(tasks) < FEW_TASKS else engine
+    for done in workers.run(_read, tasks, label="fingerprints", unit="task", progress=progress):
         found, failed = done.result if done.result is not None else ([], [done.message])
         rows += [{name: getattr(each, name) for name in SCHEMA.names} for each in found]
         problems += failed
@@ -130,18 +108,13 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _read(piece: _Piece) -> tuple[list[Fingerprint], list[str]]:
-    store, view = _opened(piece.root, piece.stamp)
+def _read(portion: Portion) -> tuple[list[Fingerprint], list[str]]:
+    store = portion.store()
     found: list[Fingerprint] = []
     failed: list[str] = []
-    for episode_id in piece.episode_ids:
+    for episode_id in portion.episode_ids:
         try:
-            found.append(fingerprint(store, episode_id, view))
+            found.append(fingerprint(store, episode_id))
         except ValueError as error:
             failed.append(f"{episode_id}: {error}")
     return found, failed
-
-
-@lru_cache(maxsize=2)
-def _opened(root: str, stamp: int) -> tuple[Store, ViewFrames]:
-    return Store.open(Path(root)), ViewFrames(root)

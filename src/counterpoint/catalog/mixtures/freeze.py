@@ -1,4 +1,4 @@
-"""FrozenMixture a mixture: queries choose episodes, splits divide them, caps and temperature weigh the parts.
+"""Freezing a mixture: queries choose episodes, splits divide them, caps and temperature weigh the parts.
 
     stores --query--> parts --splits--> train | validation | test --caps--> hours --temperature--> weights
 
@@ -9,11 +9,8 @@ training episodes of a part alone, in order of a hash, so that a smaller cap is 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +21,7 @@ from counterpoint.catalog.duplicates.fingerprint_table import find_clusters
 from counterpoint.catalog.mixtures.mixture import SCHEMA, SPLITS, Mixture, Part, SplitSettings
 from counterpoint.catalog.mixtures.splits import Division, describe_division, divide
 from counterpoint.catalog.mixtures.statistics import StreamAccumulator, StreamStatistics, measure_episodes
+from counterpoint.catalog.portions import Portion, portions
 from counterpoint.catalog.sql import Catalog
 from counterpoint.core.errors import ConfigError, StoreError
 from counterpoint.core.records import Json
@@ -33,7 +31,7 @@ from counterpoint.store import Store
 
 Ints = NDArray[np.int64]
 EPISODES_PER_TASK = 256
-FEW_PIECES = 4
+FEW_TASKS = 4
 """Fewer are read in this process: starting others takes longer."""
 
 
@@ -159,12 +157,12 @@ def measure(
     Raises:
         StoreError: an episode cannot be read, or two give a stream other channels.
     """
-    tasks = list(_pieces(stores, rows))
-    workers = open_engine("local", workers=1) if engine is None or len(tasks) < FEW_PIECES else engine
+    tasks = _tasks(stores, rows)
+    workers = open_engine("local", workers=1) if engine is None or len(tasks) < FEW_TASKS else engine
     waiting: dict[int, dict[str, StreamAccumulator]] = {}
     gathered: dict[str, dict[str, StreamAccumulator]] = {}
     merged = 0
-    for done in workers.run(_measure, tasks, label="statistics", unit="piece", progress=progress):
+    for done in workers.run(_measure, tasks, label="statistics", unit="task", progress=progress):
         if done.result is None:
             raise StoreError(f"statistics of robot {done.task.robot!r}: {done.message}")
         waiting[done.task.number] = done.result
@@ -182,41 +180,25 @@ def measure(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Piece:
+class _Task:
     """Episodes of one robot in one store."""
 
     number: int
     robot: str
-    root: str
-    stamp: int
-    """Tells calls apart: a process that outlives one must not read from the store as it was then."""
-    episode_ids: tuple[str, ...]
+    portion: Portion
 
 
-def _pieces(stores: Sequence[Store], rows: pa.Table) -> Iterator[_Piece]:
-    number, stamp = 0, time.time_ns()
+def _tasks(stores: Sequence[Store], rows: pa.Table) -> list[_Task]:
+    tasks: list[_Task] = []
     groups = rows.group_by(["robot", "store"]).aggregate([("episode_id", "list")])
     for group in groups.sort_by([("robot", "ascending"), ("store", "ascending")]).to_pylist():
-        ids: list[str] = group["episode_id_list"]
-        stores[group["store"]].low(ids[0])  # builds the training view once, before the workers want it
-        for start in range(0, len(ids), EPISODES_PER_TASK):
-            yield _Piece(
-                number=number,
-                robot=group["robot"],
-                root=str(stores[group["store"]].root),
-                stamp=stamp,
-                episode_ids=tuple(ids[start : start + EPISODES_PER_TASK]),
-            )
-            number += 1
+        for portion in portions(stores[group["store"]], group["episode_id_list"], EPISODES_PER_TASK):
+            tasks.append(_Task(number=len(tasks), robot=group["robot"], portion=portion))
+    return tasks
 
 
-def _measure(piece: _Piece) -> dict[str, StreamAccumulator]:
-    return measure_episodes(_opened(piece.root, piece.stamp), piece.episode_ids)
-
-
-@lru_cache(maxsize=4)
-def _opened(root: str, stamp: int) -> Store:
-    return Store.open(Path(root))
+def _measure(task: _Task) -> dict[str, StreamAccumulator]:
+    return measure_episodes(task.portion.store(), task.portion.episode_ids)
 
 
 def _part_of(catalog: Catalog, parts: Sequence[PartRequest]) -> Ints:

@@ -7,7 +7,6 @@ of noisy samples are mostly noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -60,8 +59,8 @@ def check_lag(streams: Mapping[str, Stream], limits: Lag) -> list[Finding]:
             lag_ms = measured[0] / 1e6
             nearest = min(max(lag_ms, limits.earliest_ms), limits.latest_ms)
             if lag_ms != nearest:
-                one = whole("lag", stream, "note" if is_hand else "warn", lag_ms, nearest)
-                found.append(replace(one, channel="hands" if is_hand else ""))
+                severity: Severity = "note" if is_hand else "warn"
+                found.append(whole("lag", stream, severity, lag_ms, nearest, "hands" if is_hand else ""))
     return found
 
 
@@ -111,8 +110,7 @@ def check_skew(streams: Mapping[str, Stream], limits: Clock) -> list[Finding]:
         skew_ms = (stream_skew(joints, tool) or 0.0) / 1e6
         if abs(skew_ms) > limits.warn_ms:
             severity: Severity = "fail" if abs(skew_ms) > limits.fail_ms else "warn"
-            one = whole("clock_skew", tool, severity, skew_ms, limits.warn_ms)
-            found.append(replace(one, channel=joints.spec.name))
+            found.append(whole("clock_skew", tool, severity, skew_ms, limits.warn_ms, joints.spec.name))
     return found
 
 

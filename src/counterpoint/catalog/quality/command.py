@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from counterpoint.catalog.quality.finding import Finding, Severity, whole
@@ -39,8 +37,8 @@ def check_limits(stream: Stream, limits: Limits) -> list[Finding]:
     if share[worst] <= limits.fraction:
         return []
     severity: Severity = "fail" if share[worst] > limits.fail_fraction else "warn"
-    found = whole("limits", stream, severity, share[worst], limits.fraction)
-    return [replace(found, channel=stream.spec.channels[chosen[worst]].name)]
+    channel = stream.spec.channels[chosen[worst]].name
+    return [whole("limits", stream, severity, share[worst], limits.fraction, channel)]
 
 
 def check_saturation(stream: Stream, limits: Saturation) -> list[Finding]:
@@ -64,5 +62,5 @@ def check_saturation(stream: Stream, limits: Saturation) -> list[Finding]:
     if pinned[worst] <= limits.fraction:
         return []
     severity: Severity = "fail" if pinned[worst] > limits.fail_fraction else "warn"
-    found = whole("saturation", stream, severity, pinned[worst], limits.fraction)
-    return [replace(found, channel=stream.spec.channels[chosen[worst]].name)]
+    channel = stream.spec.channels[chosen[worst]].name
+    return [whole("saturation", stream, severity, pinned[worst], limits.fraction, channel)]

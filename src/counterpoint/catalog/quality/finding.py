@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -78,10 +78,6 @@ class Finding:
     channel: str = ""
     """The channel, or the other stream, that shows it most; empty where it is the whole stream."""
 
-    def of(self, severity: Severity) -> Finding:
-        """Return the same finding with another severity."""
-        return replace(self, severity=severity)
-
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
     """Return the worst that was found: `ok` where there are only notes, or nothing."""
@@ -95,14 +91,32 @@ def spans(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return edges.reshape(-1, 2).astype(np.int64)
 
 
-def whole(check: CheckName, stream: Stream, severity: Severity, value: float, threshold: float) -> Finding:
-    """Return a finding about a stream from its first sample to its last; it must have samples."""
+def ranged(
+    check: CheckName,
+    stream: str,
+    severity: Severity,
+    span: tuple[int, int],
+    value: float,
+    threshold: float,
+    channel: str = "",
+) -> Finding:
+    """Return a finding about the samples of a stream captured in `span`: first and last time, ns, both included."""
+    start, end = span
     return Finding(
         check=check,
-        stream=stream.spec.name,
+        stream=stream,
         severity=severity,
-        start_ns=int(stream.capture_ns[0]),
-        end_ns=int(stream.capture_ns[-1]),
+        start_ns=int(start),
+        end_ns=int(end),
         value=float(value),
         threshold=float(threshold),
+        channel=channel,
     )
+
+
+def whole(
+    check: CheckName, stream: Stream, severity: Severity, value: float, threshold: float, channel: str = ""
+) -> Finding:
+    """Return a finding about a stream from its first sample to its last; it must have samples."""
+    span = int(stream.capture_ns[0]), int(stream.capture_ns[-1])
+    return ranged(check, stream.spec.name, severity, span, value, threshold, channel)

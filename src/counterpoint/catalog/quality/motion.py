@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.catalog.quality.finding import CheckName, Finding, Severity, spans
+from counterpoint.catalog.quality.finding import Finding, Severity, ranged, spans
 from counterpoint.catalog.quality.thresholds import Frozen, Idle, Jump
 from counterpoint.core.embodiment import Channel, Quantity
 from counterpoint.core.stream import Stream
@@ -53,7 +53,7 @@ def check_idle(streams: Mapping[str, Stream], limits: Idle) -> list[Finding]:
             start, end = int(times[first]), int(times[min(last - 1 + window, len(times) - 1)])
             if end - start >= limits.least_s * 1e9:
                 value = float(speed[first:last].max())
-                found.append(_ranged("idle", stream, "note", start, end, value, limits.speed))
+                found.append(ranged("idle", stream.spec.name, "note", (start, end), value, limits.speed))
     return _longest(found)
 
 
@@ -102,7 +102,7 @@ def check_frozen(streams: Mapping[str, Stream], limits: Frozen) -> list[Finding]
             moved = max((excursion(other, int(first), int(last)) for other in others), default=0.0)
             seconds = (end - start) / 1e9
             severity = _severity(moved > limits.moved, seconds >= limits.fail_s)
-            found.append(_ranged("frozen", stream, severity, start, end, seconds, limits.least_s))
+            found.append(ranged("frozen", stream.spec.name, severity, (start, end), seconds, limits.least_s))
     return _longest(found)
 
 
@@ -128,9 +128,8 @@ def check_stuck(streams: Mapping[str, Stream], limits: Frozen) -> list[Finding]:
                 if excursion(action, start, late, [commands[channel.name]]) > 2 * limits.moved:
                     seconds = (end - start) / 1e9
                     severity: Severity = "fail" if seconds >= limits.fail_s else "warn"
-                    found.append(
-                        _ranged("stuck", stream, severity, start, end, seconds, 2 * limits.least_s, channel.name)
-                    )
+                    span, name = (start, end), stream.spec.name
+                    found.append(ranged("stuck", name, severity, span, seconds, 2 * limits.least_s, channel.name))
     return _longest(found)
 
 
@@ -162,7 +161,7 @@ def check_jumps(stream: Stream, limits: Jump) -> list[Finding]:
     severity: Severity = "fail" if len(worst) >= limits.fail_count else "warn"
     greatest = sorted(worst, key=lambda row: -worst[row][0])[:MAX_SPANS]
     times = stream.capture_ns
-    return [_ranged("jump", stream, severity, int(times[row]), int(times[row + 1]), *worst[row]) for row in greatest]
+    return [ranged("jump", stream.spec.name, severity, (times[row], times[row + 1]), *worst[row]) for row in greatest]
 
 
 def _median_around(steps: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -222,25 +221,3 @@ def _severity(is_fault: bool, is_long: bool) -> Severity:
 
 def _longest(found: list[Finding]) -> list[Finding]:
     return sorted(found, key=lambda each: each.start_ns - each.end_ns)[:MAX_SPANS]
-
-
-def _ranged(
-    check: CheckName,
-    stream: Stream,
-    severity: Severity,
-    start: int,
-    end: int,
-    value: float,
-    threshold: float,
-    channel: str = "",
-) -> Finding:
-    return Finding(
-        check=check,
-        stream=stream.spec.name,
-        severity=severity,
-        start_ns=start,
-        end_ns=end,
-        value=value,
-        threshold=threshold,
-        channel=channel,
-    )

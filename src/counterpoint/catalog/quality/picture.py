@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.catalog.quality.finding import Finding, Severity, spans
+from counterpoint.catalog.quality.finding import Finding, Severity, ranged, spans
 from counterpoint.catalog.quality.motion import joint_speed, joint_streams
 from counterpoint.catalog.quality.thresholds import Picture
 from counterpoint.core.stream import Stream
@@ -84,24 +84,23 @@ def check_dark(track: PictureTrack, limits: Picture) -> list[Finding]:
     """Find dark stretches (warn) and black ones (fail)."""
     black = track.brightness < limits.black
     dark = (track.brightness < limits.dark) & ~black
-    found = _stretches("fail", track, black, track.brightness, limits.black, limits.dark_s)
-    return found + _stretches("warn", track, dark, track.brightness, limits.dark, limits.dark_s)
+    found: list[Finding] = []
+    severities: tuple[tuple[Severity, NDArray[np.bool_], float], ...] = (
+        ("fail", black, limits.black),
+        ("warn", dark, limits.dark),
+    )
+    for severity, mask, threshold in severities:
+        for first, last, span in _ranges(track, mask, limits.dark_s):
+            found.append(ranged("dark", track.stream, severity, span, track.brightness[first:last].min(), threshold))
+    return found
 
 
 def check_blur(track: PictureTrack, limits: Picture) -> list[Finding]:
     """Find blurred stretches; what is black is not called blurred too."""
     blurred = (track.sharpness < limits.sharpness) & (track.brightness >= limits.black)
     return [
-        Finding(
-            check="blur",
-            stream=track.stream,
-            severity="warn",
-            start_ns=start,
-            end_ns=end,
-            value=float(np.median(track.sharpness[first:last])),
-            threshold=limits.sharpness,
-        )
-        for first, last, start, end in _ranges(track, blurred, limits.blur_s)
+        ranged("blur", track.stream, "warn", span, np.median(track.sharpness[first:last]), limits.sharpness)
+        for first, last, span in _ranges(track, blurred, limits.blur_s)
     ]
 
 
@@ -124,17 +123,7 @@ def check_frozen_camera(track: PictureTrack, streams: Mapping[str, Stream], limi
         if seconds < limits.frozen_s or _moving_share(list(streams.values()), start, end, limits.moving_speed) < 0.5:
             continue
         severity: Severity = "fail" if seconds >= limits.frozen_fail_s else "warn"
-        found.append(
-            Finding(
-                check="frozen_camera",
-                stream=track.stream,
-                severity=severity,
-                start_ns=start,
-                end_ns=end,
-                value=seconds,
-                threshold=limits.frozen_s,
-            )
-        )
+        found.append(ranged("frozen_camera", track.stream, severity, (start, end), seconds, limits.frozen_s))
     return found
 
 
@@ -148,30 +137,8 @@ def _moving_share(streams: Sequence[Stream], start: int, end: int, speed: float)
     return share
 
 
-def _stretches(
-    severity: Severity,
-    track: PictureTrack,
-    mask: NDArray[np.bool_],
-    values: NDArray[np.float64],
-    threshold: float,
-    least_s: float,
-) -> list[Finding]:
-    return [
-        Finding(
-            check="dark",
-            stream=track.stream,
-            severity=severity,
-            start_ns=start,
-            end_ns=end,
-            value=float(values[first:last].min()),
-            threshold=threshold,
-        )
-        for first, last, start, end in _ranges(track, mask, least_s)
-    ]
-
-
-def _ranges(track: PictureTrack, mask: NDArray[np.bool_], least_s: float) -> list[tuple[int, int, int, int]]:
-    """Return (first, last, start_ns, end_ns) of the runs of True that last so long with the last picture's period."""
+def _ranges(track: PictureTrack, mask: NDArray[np.bool_], least_s: float) -> list[tuple[int, int, tuple[int, int]]]:
+    """Return (first, last, (start_ns, end_ns)) of the runs of True that last so long with the last picture's period."""
     if len(track.capture_ns) < 2:
         return []
     period = int(np.median(np.diff(track.capture_ns)))
@@ -179,5 +146,5 @@ def _ranges(track: PictureTrack, mask: NDArray[np.bool_], least_s: float) -> lis
     for first, last in spans(mask):
         start, end = int(track.capture_ns[first]), int(track.capture_ns[last - 1])
         if end - start + period >= least_s * 1e9:
-            found.append((int(first), int(last), start, end))
+            found.append((int(first), int(last), (start, end)))
     return found

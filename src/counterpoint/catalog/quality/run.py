@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from counterpoint.catalog.marks import CHECKED_SCHEMA, MARKS_SCHEMA, MarkFiles, load_mark_files, save_marks, without
+from counterpoint.catalog.portions import Portion, portions
 from counterpoint.catalog.quality.episode import check_pictures, check_streams
-from counterpoint.catalog.quality.finding import CHECKS, PICTURE_CHECKS, CheckName, Finding, verdict
+from counterpoint.catalog.quality.finding import CHECKS, PICTURE_CHECKS, CheckName, Finding, ranged, verdict
 from counterpoint.catalog.quality.picture import PictureTrack, full_range, measure
 from counterpoint.catalog.quality.thresholds import Thresholds, provenance_of
 from counterpoint.core.errors import CounterpointError, StoreError, unknown_name
@@ -37,13 +35,10 @@ RANGES: frozenset[CheckName] = frozenset({"gap", "jump", "frozen", "stuck", "clo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Portion:
-    """Some episodes to check, and how: one task of an engine."""
+class CheckTask:
+    """A portion of episodes and how to check it."""
 
-    root: Path
-    run: str
-    """Names this run, so that a process opens the store once for it."""
-    episode_ids: tuple[str, ...]
+    portion: Portion
     thresholds: Thresholds
     checks: tuple[CheckName, ...]
 
@@ -108,7 +103,7 @@ def check_quality(
 
 
 def check_episode(
-    store: Store, view: ViewFrames, episode_id: str, limits: Thresholds, checks: Collection[CheckName] = CHECKS
+    store: Store, episode_id: str, limits: Thresholds, checks: Collection[CheckName] = CHECKS
 ) -> tuple[list[Finding], str]:
     """Return the findings of one episode, and whether its pictures were `seen`, `unseen`, or there are `none`.
 
@@ -118,17 +113,14 @@ def check_episode(
     cameras = [stream.name for stream in info.streams if stream.kind == "image" and stream.samples]
     wanted = bool(cameras) and any(name in PICTURE_CHECKS for name in checks)
     try:
-        streams = store.low(episode_id)
+        view, streams = store.video_view(), store.low(episode_id)
         found = check_streams(streams, limits, checks)
         seen = [name for name in cameras if view.has(info.content_sha256, name)] if wanted else []
         tracks = [track_of(view, info.content_sha256, name) for name in seen]
         found += check_pictures(tracks, streams, limits, checks)
     except CounterpointError as error:
         logger.warning("%s", error)
-        damage = Finding(
-            check="unreadable", stream="", severity="fail", start_ns=info.start_ns, end_ns=info.end_ns, value=1.0,
-            threshold=0.0,
-        )  # fmt: skip
+        damage = ranged("unreadable", "", "fail", (info.start_ns, info.end_ns), 1.0, 0.0)
         return [damage], "none"
     return found, "none" if not cameras else "seen" if len(seen) == len(cameras) else "unseen"
 
@@ -168,7 +160,7 @@ def _pending(
     same = checked.filter(pc.equal(checked["key"], key))
     unseen = same.filter(pc.equal(same["pictures"], "unseen"))
     if unseen.num_rows and PICTURE_CHECKS & set(checks):
-        view = ViewFrames(store.root)
+        view = store.video_view()
         came = [bool(view.streams(content)) for content in unseen["content_sha256"].to_pylist()]
         same = without(same, unseen["episode_id"].filter(pa.array(came, pa.bool_())).combine_chunks())
     said = pc.binary_join_element_wise(same["episode_id"], same["content_sha256"], " ")
@@ -184,17 +176,12 @@ def _checked(
     engine: Engine | None,
     progress: bool,
 ) -> tuple[pa.Table, pa.Table]:
-    run = uuid.uuid4().hex
-    portions = [
-        Portion(root=store.root, run=run, episode_ids=tuple(ids[at : at + PORTION]), thresholds=limits, checks=checks)
-        for at in range(0, len(ids), PORTION)
-    ]
+    tasks = [CheckTask(portion=portion, thresholds=limits, checks=checks) for portion in portions(store, ids, PORTION)]
     marks, checked = [MARKS_SCHEMA.empty_table()], [CHECKED_SCHEMA.empty_table()]
     if not ids:
         return marks[0], checked[0]
-    _build_low_view(store, ids[0])
-    worker = engine or open_engine(workers=1 if len(portions) == 1 else None)
-    for done in worker.run(check_portion, portions, label="checking", unit="portion", progress=progress):
+    worker = engine or open_engine(workers=1 if len(tasks) == 1 else None)
+    for done in worker.run(check_portion, tasks, label="checking", unit="portion", progress=progress):
         if done.result is None:
             raise StoreError(f"{store.root}: checking stopped: {done.message}; nothing was changed, try --workers 1")
         marks.append(done.result[0])
@@ -202,32 +189,19 @@ def _checked(
     return pa.concat_tables(marks), pa.concat_tables(checked)
 
 
-def check_portion(portion: Portion) -> tuple[pa.Table, pa.Table]:
+def check_portion(task: CheckTask) -> tuple[pa.Table, pa.Table]:
     """Check some episodes in a process of an engine; return their marks and how they were checked."""
-    store, view = _opened(portion.root, portion.run)
-    key = _key(portion.thresholds, portion.checks)
+    store = task.portion.store()
+    key = _key(task.thresholds, task.checks)
     marks, checked = [], []
-    for episode_id in portion.episode_ids:
+    for episode_id in task.portion.episode_ids:
         info = store.info(episode_id)
-        found, pictures = check_episode(store, view, episode_id, portion.thresholds, portion.checks)
+        found, pictures = check_episode(store, episode_id, task.thresholds, task.checks)
         own = {"episode_id": episode_id, "content_sha256": info.content_sha256}
         times = {"start_ns": info.start_ns, "end_ns": info.end_ns}
         marks += [{**own, **vars(each), "drop": False} for each in found]
         checked.append({**own, **times, "key": key, "verdict": verdict(found), "pictures": pictures})
     return pa.Table.from_pylist(marks, schema=MARKS_SCHEMA), pa.Table.from_pylist(checked, schema=CHECKED_SCHEMA)
-
-
-@lru_cache(maxsize=1)
-def _opened(root: Path, run: str) -> tuple[Store, ViewFrames]:
-    return Store.open(root), ViewFrames(root)
-
-
-def _build_low_view(store: Store, episode_id: str) -> None:
-    """Build the training view of numbers once, before many processes want it."""
-    try:
-        store.low(episode_id)
-    except CounterpointError as error:
-        logger.debug("%s", error)  # found again, and reported, when the episode is checked
 
 
 def _merged(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.catalog.quality.finding import Finding, Severity, whole
+from counterpoint.catalog.quality.finding import Finding, Severity, ranged, whole
 from counterpoint.catalog.quality.thresholds import Clock, Gap, Rate
 from counterpoint.core.stream import Stream
 
@@ -33,18 +33,11 @@ def check_gaps(stream: Stream, limits: Gap) -> list[Finding]:
     usual = float(np.median(periods))
     longest = max(limits.periods * usual, limits.least_ms * NS_PER_MS)
     gaps = np.flatnonzero(periods > longest)
-    found = [
-        Finding(
-            check="gap",
-            stream=stream.spec.name,
-            severity="fail" if periods[place] >= limits.fail_ms * NS_PER_MS else "warn",
-            start_ns=int(times[place]),
-            end_ns=int(times[place + 1]),
-            value=float(periods[place] / NS_PER_MS),
-            threshold=longest / NS_PER_MS,
-        )
-        for place in gaps[np.argsort(-periods[gaps])[:MAX_GAPS]]
-    ]
+    found = []
+    for place in gaps[np.argsort(-periods[gaps])[:MAX_GAPS]]:
+        severity: Severity = "fail" if periods[place] >= limits.fail_ms * NS_PER_MS else "warn"
+        span, value = (times[place], times[place + 1]), periods[place] / NS_PER_MS
+        found.append(ranged("gap", stream.spec.name, severity, span, value, longest / NS_PER_MS))
     return found + _drops(stream, periods, usual, limits)
 
 
@@ -109,19 +102,8 @@ def check_clock(stream: Stream, limits: Clock) -> list[Finding]:
     step, noise, place = _step(shortest)
     if abs(step) > max(limits.warn_ms, SURE * noise):
         severity: Severity = "fail" if abs(step) > limits.fail_ms else "warn"
-        start = int(stream.capture_ns[edges[place - 1]])
-        end = int(stream.capture_ns[edges[min(place + 1, len(edges) - 1)]])
-        return [
-            Finding(
-                check="clock_step",
-                stream=stream.spec.name,
-                severity=severity,
-                start_ns=start,
-                end_ns=end,
-                value=step,
-                threshold=limits.warn_ms,
-            )
-        ]
+        span = stream.capture_ns[edges[place - 1]], stream.capture_ns[edges[min(place + 1, len(edges) - 1)]]
+        return [ranged("clock_step", stream.spec.name, severity, span, step, limits.warn_ms)]
     slope, error = _line(middle / 6e10, shortest)
     if abs(slope) - SURE * error > limits.drift_ms_per_min:
         return [whole("clock_drift", stream, "warn", slope, limits.drift_ms_per_min)]
