@@ -8,11 +8,13 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
+MAX_FOLDER_FILES = 20
 FOLDERS = ("src", "tests", "benchmarks", "tools", "docs", ".ci")
 SUFFIXES = (".py", ".md", ".xml", ".toml", ".sh", ".html", ".css", "")
 FORBIDDEN_NAMES = ("utils", "common", "helpers", "manager")
@@ -23,11 +25,15 @@ LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 
 def main(root: Path) -> int:
     """Print findings; return the exit code."""
-    findings = [finding for path in tree(root) for finding in check_file(path, root)]
+    paths = list(tree(root))
+    findings = [*check_folders(paths, root), *(finding for path in paths for finding in check_file(path, root))]
     for finding in findings:
         print(finding)
     if findings:
-        print(f"{len(findings)} findings; caps: {MAX_MODULE_LINES} lines a module, {MAX_FUNCTION_LINES} a function")
+        print(
+            f"{len(findings)} findings; caps: {MAX_MODULE_LINES} lines a module, {MAX_FUNCTION_LINES} a function, "
+            f"{MAX_FOLDER_FILES} Python files a folder"
+        )
     return 1 if findings else 0
 
 
@@ -43,6 +49,16 @@ def tree(root: Path) -> Iterator[Path]:
     yield from (
         path for name in ("README.md", "CHANGELOG.md", "pyproject.toml", "Makefile") if (path := root / name).is_file()
     )
+
+
+def check_folders(paths: Iterable[Path], root: Path) -> Iterator[str]:
+    """Yield folders that are too long to read at a glance; `__init__.py` and `conftest.py` do not count."""
+    counts = Counter(
+        path.parent for path in paths if path.suffix == ".py" and path.name not in ("__init__.py", "conftest.py")
+    )
+    for folder, count in sorted(counts.items()):
+        if count > MAX_FOLDER_FILES:
+            yield f"{folder.relative_to(root)}: {count} Python files, at most {MAX_FOLDER_FILES}; make rooms"
 
 
 def check_file(path: Path, root: Path) -> Iterator[str]:

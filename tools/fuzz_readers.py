@@ -2,7 +2,7 @@
 
     python tools/fuzz_readers.py --seconds 600 [--reader mcap] [--out findings] [--seed 1]
 
-Logs are those of tests/rigs/corpus.py. Bytes are flipped, cut, inserted, doubled, zeroed, and overwritten with the
+Logs are those of tests/rigs/logs/corpus.py. Bytes are flipped, cut, inserted, doubled, zeroed, and overwritten with the
 numbers that lengths go wrong on; in JSON and CSV also numbers and words. A reader may refuse a log with a reason code
 or read it; any other error, a crash, more than --memory bytes or more than --patience seconds is a finding: the log
 and the traceback are kept in --out, once for each place in the code. Exit code 1 where there are findings.
@@ -34,7 +34,7 @@ from types import FrameType
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY / "src"), str(REPOSITORY / "tests" / "rigs")]
+sys.path[:0] = [str(REPOSITORY / "src"), str(REPOSITORY / "tests" / "rigs" / "logs")]
 
 from corpus import SEEDS, Seed  # noqa: E402  # after the path to it
 from mcap.writer import CompressionType  # noqa: E402

@@ -40,6 +40,17 @@ def test_check_finds(repository: Path, tmp_path: Path, name: str, content: str, 
     assert finding in found.stdout
 
 
+@pytest.mark.parametrize(("files", "code"), [(20, 0), (21, 1)])
+def test_a_folder_holds_at_most_twenty_files(repository: Path, tmp_path: Path, files: int, code: int) -> None:
+    room = tmp_path / "src" / "room"
+    room.mkdir(parents=True)
+    for name in ("__init__", *(f"noun_{number}" for number in range(files))):
+        (room / f"{name}.py").write_text("", encoding="utf-8")
+    found = check(repository, tmp_path)
+    assert found.returncode == code
+    assert ("src/room: 21 Python files, at most 20" in found.stdout) == (code == 1)
+
+
 def test_every_hard_dependency_is_explained(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     decisions = (repository / "docs" / "decisions.md").read_text()

@@ -1,4 +1,4 @@
-"""Many sites, bad links, power cuts at both ends: nothing lost, nothing twice. The full one: benchmarks/site.py."""
+"""Many sites, bad links, power cuts at both ends: nothing lost, nothing twice. In full: benchmarks/sites/site.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Sites at work: throughput of one site on a good link, and the soak test of many sites on a bad one.
 
-python benchmarks/site.py --sites 50            about two minutes; exit code 1 where anything was lost or is twice
+python benchmarks/sites/site.py --sites 50            about two minutes; exit code 1 where anything was lost or is twice
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A corpus of bad logs of every format, each made from a sound one; every one has to give a reason code.
 
-python tests/rigs/corpus.py FOLDER     writes the corpus and prints the reason code of each file
+python tests/rigs/logs/corpus.py FOLDER     writes the corpus and prints the reason code of each file
 """
 
 from __future__ import annotations
