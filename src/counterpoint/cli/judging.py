@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,8 +109,7 @@ def _trained_holdout(training: dict[str, Json]) -> float:
 
 def run_rollout(arguments: RolloutArguments) -> Reply:
     """Run a policy in worlds whose clock does not wait for it."""
-    from tqdm import tqdm
-
+    from counterpoint.engine.progress import Progress
     from counterpoint.evaluate.closed_loop import ExecutionConfig
     from counterpoint.evaluate.rollout import RolloutConfig, rollout
 
@@ -126,13 +124,8 @@ def run_rollout(arguments: RolloutArguments) -> Reply:
         workers=arguments.workers,
         video_dir=arguments.video,
     )
-    with tqdm(desc="rollout", unit="group", file=sys.stderr) as bar:
-
-        def on_group(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        results = [result.to_dict() for result in rollout(config, on_group)]
+    with Progress("rollout", unit="group") as progress:
+        results = [result.to_dict() for result in rollout(config, progress.reach)]
     header = ("robot", "task", "delay ms", "strategy", "episodes", "success", "95% from", "to")
     rows = []
     for result in results:

@@ -172,9 +172,6 @@ def run_verb(verb: AnyVerb, words: Sequence[str], *, as_json: bool) -> int:
         return 2 if stop.code else 0
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("counterpoint").setLevel(logging.DEBUG if arguments.debug else logging.INFO)
-    if not sys.stderr.isatty():  # in a log file a bar is a line now and then; tqdm reads these when it is imported
-        os.environ.setdefault("TQDM_MININTERVAL", "30")
-        os.environ.setdefault("TQDM_MAXINTERVAL", "60")
     try:
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
             reply = run()

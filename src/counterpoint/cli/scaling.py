@@ -115,8 +115,7 @@ class AllocateArguments(VerbArguments):
 
 def run_fit(arguments: FitArguments) -> Reply:
     """Fit a law and print its parameters with intervals, its check by extrapolation and its warnings."""
-    from tqdm import tqdm
-
+    from counterpoint.engine.progress import Progress
     from counterpoint.scaling.fitting.choose import fit_law
     from counterpoint.scaling.runs.diversity import describe_diversity
 
@@ -127,14 +126,14 @@ def run_fit(arguments: FitArguments) -> Reply:
         needs_unique=arguments.law == "repetition" or arguments.unique is not None,
         unique=arguments.unique,
     )
-    with tqdm(total=arguments.bootstrap, desc="bootstrap", unit="draw", leave=False) as bar:
+    with Progress("bootstrap", total=arguments.bootstrap, unit="draw", leave=False) as progress:
         record = fit_law(
             runs,
             arguments.law,
             delta=delta,
             draws=arguments.bootstrap,
             workers=arguments.workers,
-            on_draw=bar.update,
+            on_draw=progress.update,
         )
     found = record.estimate
     rows = [
@@ -169,13 +168,12 @@ def run_fit(arguments: FitArguments) -> Reply:
 
 def run_ossify(arguments: OssifyArguments) -> Reply:
     """Test every size against the null law and say whether models below some size stop absorbing data."""
-    from tqdm import tqdm
-
+    from counterpoint.engine.progress import Progress
     from counterpoint.scaling.ossification.ossify import ossification
 
     runs = _read(arguments, needs_size=True)
-    with tqdm(desc="sizes", unit="size", leave=False) as bar:
-        found = ossification(runs, on_size=bar.update)
+    with Progress("test sizes", unit="size", leave=False) as progress:
+        found = ossification(runs, on_size=progress.update)
     rows = [
         (f"{each.size:.4g}", each.verdict, each.index, _span(each.ci95), each.p, "yes" if each.overfits else "")
         for each in found.sizes

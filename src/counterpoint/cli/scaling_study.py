@@ -96,8 +96,7 @@ class RunArguments(VerbArguments):
 
 def run_plan(arguments: PlanArguments) -> Reply:
     """Plan a study: measure, size it to the budget, say what it can tell, and freeze it."""
-    from tqdm import tqdm
-
+    from counterpoint.engine.progress import Progress
     from counterpoint.scaling.study.plan import plan_study
     from counterpoint.scaling.study.study import save_study
 
@@ -105,14 +104,8 @@ def run_plan(arguments: PlanArguments) -> Reply:
     if (folder / "study.json").exists():
         raise ConfigError(f"{folder}: there is a study already, and a study is frozen; give another --out")
     config = plan_config(arguments)
-    with tqdm(desc="timing sizes", unit="size", leave=False, dynamic_ncols=True) as bar:
-
-        def on_size(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-            bar.refresh()
-
-        plan = plan_study(config, on_size)
+    with Progress("time sizes", unit="size", leave=False) as progress:
+        plan = plan_study(config, progress.reach)
     path = save_study(plan.study, folder, plan.to_dict())
     return Reply(data={"study": str(path), **plan.to_dict()}, text=_described(plan, config, folder))
 

@@ -139,11 +139,10 @@ def run_transfer(arguments: TransferArguments) -> Reply:
 
 
 def _amounts(arguments: TransferArguments) -> Reply:
-    from tqdm import tqdm
-
+    from counterpoint.engine.progress import Progress
     from counterpoint.scaling.transfer.transfer import transfer
 
-    with tqdm(total=arguments.bootstrap, desc="bootstrap", unit="draw", leave=False) as bar:
+    with Progress("bootstrap", total=arguments.bootstrap, unit="draw", leave=False) as progress:
         found = transfer(
             arguments.runs,
             law=arguments.law,
@@ -155,7 +154,7 @@ def _amounts(arguments: TransferArguments) -> Reply:
             run=arguments.run,
             drop=arguments.drop,
             draws=arguments.bootstrap,
-            on_draw=bar.update,
+            on_draw=progress.update,
         )
     law = found.scratch.estimate.law.name
     lines = [f"{arguments.runs}: from scratch {len(found.scratch.estimate.table)} points, law {law}"]
@@ -226,8 +225,7 @@ def _ratios(arguments: TransferArguments) -> Reply:
 
 def run_mix(arguments: MixLawArguments) -> Reply:
     """Say which mixture is best under caps, and what an hour of each source is worth."""
-    from tqdm import tqdm
-
+    from counterpoint.engine.progress import Progress
     from counterpoint.scaling.mixtures.mixing import advise
     from counterpoint.scaling.mixtures.table import read_mixtures
 
@@ -243,7 +241,7 @@ def run_mix(arguments: MixLawArguments) -> Reply:
         task=arguments.task,
         drop=arguments.drop,
     )
-    with tqdm(total=draws, desc="bootstrap", unit="draw", leave=False) as bar:
+    with Progress("bootstrap", total=draws, unit="draw", leave=False) as progress:
         advice = advise(
             mixtures,
             arguments.law,
@@ -254,7 +252,7 @@ def run_mix(arguments: MixLawArguments) -> Reply:
             current=arguments.current,
             delta=arguments.delta,
             draws=draws,
-            on_draw=bar.update,
+            on_draw=progress.update,
         )
     found = advice.found
     amount = "" if advice.hours is None else f" for {advice.hours:.4g} hours"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 
-from tqdm import tqdm
-
 from counterpoint.engine.pool import Pool
+from counterpoint.engine.progress import track
 from counterpoint.engine.task import Done, Result, Task, TaskResult, WorkerDied, attempt
 
 
@@ -29,7 +28,7 @@ class LocalEngine:
     ) -> Iterator[Done[Task, Result]]:
         """Yield every task once, in the order in which they finish."""
         finished = _serial(function, tasks) if self.workers == 1 else _pooled(function, tasks, self.workers)
-        yield from tqdm(finished, total=len(tasks), desc=label, unit=unit, disable=not (progress and tasks))
+        yield from track(finished, label, total=len(tasks), unit=unit, shown=progress and bool(tasks))
 
 
 def _serial(function: Callable[[Task], Result], tasks: Collection[Task]) -> Iterator[Done[Task, Result]]:

@@ -15,9 +15,8 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from counterpoint.core.errors import ConfigError
+from counterpoint.engine.progress import Progress
 from counterpoint.engine.task import Done, Result, Task, TaskResult, WorkerDied, attempt, failed
 
 CPUS_STARTED = 2
@@ -54,7 +53,7 @@ class RayEngine:
         ordered = list(tasks)
         if not ordered:
             return
-        bar = tqdm(total=len(ordered), desc=label, unit=unit, disable=not progress)
+        bar = Progress(label, total=len(ordered), unit=unit, shown=progress)
         self._join()
         with bar:
             _check_importable(function)

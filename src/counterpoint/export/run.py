@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from tqdm import tqdm
-
 from counterpoint.core.errors import ExportError, unknown_name
 from counterpoint.core.records import Json
+from counterpoint.engine.progress import track
 from counterpoint.export.chosen import Chosen, check_has_action, choose
 from counterpoint.store import EpisodeInfo, Store
 
@@ -92,7 +91,7 @@ def export_store(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     written = _writer(format)(chosen, partial)
-    for _ in tqdm(written, total=len(chosen.episodes), desc=f"export {format}", unit="episode", disable=not progress):
+    for _ in track(written, f"export {format}", total=len(chosen.episodes), unit="episode", shown=progress):
         pass
     if target.is_dir():
         target.rmdir()

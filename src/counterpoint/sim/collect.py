@@ -22,9 +22,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from tqdm import tqdm
-
 from counterpoint.core.errors import ConfigError, CounterpointError
+from counterpoint.engine.progress import Progress
 from counterpoint.robots.robot import Robot
 from counterpoint.sim.cameras import CameraConfig, parse_camera
 from counterpoint.sim.demonstrate import DEFAULT_DISTURBANCE, UNSTABLE, Demonstrations, demonstrate
@@ -137,13 +136,13 @@ def collect(
         return executor.submit(_attempt, packed, str(root), index, keep_failures)
 
     outcomes: list[AttemptResult] = []
-    bar = tqdm(total=num_episodes, desc=f"{robot.name} {task.name}", unit="ep", disable=not progress)
+    bar = Progress(f"collect {robot.name} {task.name}", total=num_episodes, unit="episode", shown=progress)
     with bar, _worker_pool(workers, root) as executor:
         for outcome in _first_kept(partial(begin, executor), num_episodes, workers * AHEAD):
             outcomes.append(outcome)
             _give_up_early(series, outcomes)
             ran = [done for done in outcomes if done.ran]
-            bar.set_postfix(success=f"{sum(not done.failure for done in ran)}/{len(ran)}", refresh=False)
+            bar.status = f"{sum(not done.failure for done in ran)} of {len(ran)} attempts succeeded"
             bar.update(int(outcome.kept))
     summary = _summarize(series, root, outcomes, time.perf_counter() - began)
     return replace(summary, next_index=first + len(outcomes))

@@ -12,14 +12,13 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import httpx
-from tqdm import tqdm
 
 from counterpoint.core.errors import ConfigError, CounterpointError, SiteError, StoreError
 from counterpoint.core.records import Json
+from counterpoint.engine.progress import Progress
 from counterpoint.site.pace import Bandwidth, Patience, PieceSize
 from counterpoint.site.sender import Sender, Stale, Tally, Verdict
 from counterpoint.site.spool import Parcel, Spool, file_is_whole
@@ -134,7 +133,7 @@ class _Push:
         self.report = report
         self._progress = progress
         self._describing = asyncio.Lock()
-        self._bar: tqdm[NoReturn] | None = None
+        self._bar: Progress | None = None
 
     async def run(self) -> None:
         limit = None if self.config.limit_mbps is None else self.config.limit_mbps * MEGABIT
@@ -165,9 +164,7 @@ class _Push:
                 await self._send(sender, parcel)
 
         total = sum(parcel.num_bytes for parcel in parcels)
-        with tqdm(
-            total=total, unit="B", unit_scale=True, desc="pushing", disable=None if self._progress else True
-        ) as bar:
+        with Progress("push", total=total, unit="B", shown=self._progress) as bar:
             self._bar = bar
             try:
                 async with asyncio.TaskGroup() as group:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from counterpoint.core.batch import Batch
 from counterpoint.core.records import Json, RunRecord
+from counterpoint.engine.progress import Progress, write_line
 from counterpoint.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -64,16 +64,9 @@ class Meter:
         self._record = RunRecord(config.out / "metrics.jsonl") if speaks else None
         self._board = _open_board(config, step) if speaks and config.tensorboard else None
         total, done = (config.steps, step) if config.steps is not None else (config.max_seconds, elapsed_s)
-        self._bar = tqdm(
-            total=total,
-            initial=done,
-            desc="train",
-            unit="step" if config.steps is not None else "s",
-            disable=not (speaks and progress),
-            dynamic_ncols=True,
-            bar_format=None
-            if config.steps is not None
-            else "{l_bar}{bar}| {n:.0f}/{total:.0f} s, {remaining} left{postfix}",
+        self._shown = speaks and progress
+        self._progress = Progress(
+            "train", total=total, done=done, unit="step" if config.steps is not None else "s", shown=self._shown
         )
         self._reports: list[StepReport] = []
         self._since = time.monotonic()
@@ -83,7 +76,8 @@ class Meter:
         """Write a note to the record and above the progress bar."""
         if self._record is not None:
             self._record.write("note", text=text, **fields)
-            self._bar.write(text) if not self._bar.disable else None
+            if self._shown:
+                write_line(text)
 
     def write_config(self, config: dict[str, Json], data: dict[str, Json]) -> None:
         """Write the whole configuration and what the data are to the record."""
@@ -94,7 +88,7 @@ class Meter:
         """Take the report of the step that made `step` steps done."""
         self._reports.append(report)
         seconds = min(elapsed_s, self._config.max_seconds or elapsed_s)  # the last step ends after the budget
-        self._bar.update(1 if self._config.steps is not None else seconds - self._bar.n)
+        self._progress.reach(step if self._config.steps is not None else seconds)
         if step % self._config.log_every == 0 or step == 1:
             self.flush(step, elapsed_s)
 
@@ -106,7 +100,7 @@ class Meter:
         self._reports, self._since = [], time.monotonic()
         if self._record is not None:
             self._record.write("metric", **self.last)
-            self._bar.set_postfix_str(
+            self._progress.status = (
                 f"step {step} loss {self.last['loss']:.4f} {self.last['tokens_per_s']:.0f} tokens/s "
                 f"{self.last['experience_hours_per_hour']:.0f} h/h"
             )
@@ -117,8 +111,8 @@ class Meter:
                 self._board.add_scalar(key, value, step)
 
     def close(self) -> None:
-        """Close bar and files."""
-        self._bar.close()
+        """End the progress and close the files."""
+        self._progress.close()
         if self._record is not None:
             self._record.close()
         if self._board is not None:

@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, RunRecord
 from counterpoint.engine import Engine, EngineName, open_engine
+from counterpoint.engine.progress import Progress
 from counterpoint.scaling.runs.run_table import append_rows, complete_runs, read_rows
 from counterpoint.scaling.runs.training_check import TrainingCheck
 from counterpoint.scaling.study.longer_runs import longer_tasks, training_checks, write_checks
@@ -225,13 +224,12 @@ def _executed(
     if not tasks:
         return
     total = sum(study.planned_s(task.size, task.steps) for task in tasks)
-    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left{postfix}"
     record = RunRecord(folder / "failures.jsonl")
-    with tqdm(total=total, desc=label, disable=not label, bar_format=layout, dynamic_ncols=True) as bar:
+    with Progress(label, total=total, shown=bool(label)) as progress:
         try:
             for number, done in enumerate(engine.run(execute, tasks)):
-                bar.set_postfix_str(f"{number + 1} of {len(tasks)} runs, last {done.task.name}", refresh=False)
-                bar.update(study.planned_s(done.task.size, done.task.steps))
+                progress.status = f"{number + 1} of {len(tasks)} runs, last {done.task.name}"
+                progress.update(study.planned_s(done.task.size, done.task.steps))
                 if done.result is not None:
                     yield done.task, done.result
                     continue
