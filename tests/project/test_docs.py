@@ -10,6 +10,7 @@ import pytest
 
 from counterpoint.cli.main import VERBS, find_verb
 from counterpoint.cli.training import TrainArguments
+from counterpoint.demo.speed import README_TOKENS_PER_S
 from counterpoint.train.recipes import resolve
 
 COMMAND = re.compile(r"(?:^ {4}|`)(counterpoint [a-z][^`#\n]*)", re.MULTILINE)
@@ -28,6 +29,10 @@ def test_example_of_each_verb_parses(name: str) -> None:
     example = next(verb.example for verb in VERBS.values() if verb.name == name)
     assert example.startswith(f"counterpoint {name}")
     check_command(example)
+
+
+def test_readme_states_the_speed_that_the_demo_compares_with(repository: Path) -> None:
+    assert f"{README_TOKENS_PER_S:,} tokens/s" in (repository / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/format.md", "docs/decisions.md"])

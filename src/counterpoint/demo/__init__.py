@@ -1,6 +1,6 @@
-"""The whole way on one machine in ten minutes: collect, ingest, train, judge, fit a law, report.
+"""The whole pipeline on one machine in ten minutes: collect, ingest, train, evaluate, fit a law, report.
 
-Everything it does is done by the other packages; this one only puts them in order.
+The other packages do the work; this one calls them in order.
 """
 
 from counterpoint.demo.config import DemoConfig

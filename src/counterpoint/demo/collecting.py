@@ -1,4 +1,4 @@
-"""Collecting many robots and tasks at once: a few processes for all of them instead of some for each."""
+"""Collecting episodes of many robots and tasks at once, with one pool of processes for all of them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from counterpoint.sim.collect import collect
 from counterpoint.sim.tasks import load_task
 
 ROUND = 20
-"""Episodes of one robot and task that a worker collects at a time."""
+"""Episodes of one robot and task that a worker collects in one go."""
 
 
 def collect_all(
     store: Path, episodes: Mapping[tuple[str, str], int], *, seed: int, workers: int, progress: bool
 ) -> None:
-    """Bring every pair of robot and task up to its number of episodes; goes on where it was stopped.
+    """Bring every pair of robot and task up to its number of episodes. Re-running resumes.
 
-    The rounds of one pair follow each other, each from the number where the last one ended: nothing is run twice,
-    and the store gets the first successes of each series, as from one call of `collect`. So a single pair keeps
-    one worker busy, however many there are.
+    The rounds of one pair run one after the other, each starting at the world where the last one ended. So no world
+    is run twice, and the store gets the same episodes as from one call of `collect`. A single pair therefore keeps
+    only one worker busy.
 
     Raises:
         CounterpointError: what `collect` raises.
     """
     rounds = {pair: deque(plan_rounds(count)) for pair, count in episodes.items()}
-    bar = tqdm(total=sum(episodes.values()), desc="collect", unit="ep", disable=not progress, dynamic_ncols=True)
+    bar = tqdm(
+        total=sum(episodes.values()), desc="collect", unit="ep", disable=not progress or None, dynamic_ncols=True
+    )
     with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         pending: dict[Future[int], tuple[str, str]] = {}
 
@@ -59,7 +61,7 @@ def plan_rounds(episodes: int) -> list[int]:
 
 
 def _collect_round(store: str, robot: str, task: str, count: int, first: int, seed: int) -> int:
-    """Collect `count` episodes from number `first` up; return the number to go on from."""
+    """Collect `count` episodes from world `first` on; return the world to continue from."""
     summary = collect(
         load_robot(robot), load_task(task), count, Path(store), seed=seed, workers=1, first=first, progress=False
     )

@@ -1,4 +1,4 @@
-"""The demo, stage by stage; each leaves an artefact on disk that the next ones and the report read.
+"""The demo, stage by stage. Each stage leaves a file on disk that later stages and the report read.
 
 collect  data/sim      train    train/         rollout  rollout.json, videos/
 ingest   data/real     offline  offline.json   law      law/, law.json          report  report.html
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +19,18 @@ from counterpoint.core.config import to_dict
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, finite_json, read_records
 from counterpoint.demo.collecting import collect_all
-from counterpoint.demo.config import DemoConfig, curve, rollouts, training
-from counterpoint.demo.stages import Stages
-from counterpoint.demo.summary import summary_table
+from counterpoint.demo.config import DemoConfig, curve, rollouts, training, training_seconds
+from counterpoint.demo.speed import speed_sentence
+from counterpoint.demo.stages import Stages, num_cores
 from counterpoint.evaluate.offline import evaluate_offline
 from counterpoint.evaluate.rollout import RolloutConfig, RolloutResult, rollout, worker_pool
 from counterpoint.evaluate.worlds import fitting_pairs
 from counterpoint.ingest import ingest
 from counterpoint.policy.model_policy import ModelPolicy
 from counterpoint.report import write_report
+from counterpoint.report.artefacts import load_artefacts
+from counterpoint.report.overview import overview_table
+from counterpoint.report.verdict import training_speed
 from counterpoint.scaling.study.curve import fit_curve, run_curve, usable_amounts
 from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig
@@ -53,12 +56,13 @@ class DemoResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Where things lie."""
+    """Where everything is, and what is done."""
 
     config: DemoConfig
     out: Path
     logs: Path | None
     progress: bool
+    stages: Stages
 
     @property
     def simulated(self) -> Path:
@@ -76,11 +80,16 @@ class Demo:
         return (self.simulated, self.real) if self.logs is not None else (self.simulated,)
 
     def training(self) -> TrainConfig:
-        """Return the configuration of the one model."""
+        """Return the configuration of the model that learns all robots."""
         weights = dict.fromkeys(Store.open(self.simulated).embodiments, 1.0)
         if self.logs is not None:
             weights |= dict.fromkeys(Store.open(self.real).embodiments, self.config.real_weight)
-        return training(self.config, self.stores, weights, self.out / "train")
+        return training(self.config, self.stores, weights, self.out / "train", self.training_s)
+
+    @property
+    def training_s(self) -> float:
+        """Seconds of training that the stages before it leave."""
+        return training_seconds(self.config, sum(self.stages.seconds.get(name, 0.0) for name in ("collect", "ingest")))
 
 
 def run_demo(
@@ -91,35 +100,50 @@ def run_demo(
     progress: bool = True,
     say: Say | None = None,
 ) -> DemoResult:
-    """Go the whole way below the folder `out`; stages that are done are not repeated.
+    """Run the whole pipeline in the folder `out`. Re-running resumes after the last finished stage.
 
     Args:
-        out: everything is written here; the report is `out/report.html`.
-        logs: recordings of real robots (LeRobot datasets) to train on too.
+        out: folder for everything; the report is `out/report.html`.
+        logs: recordings of real robots to train on as well.
         config: budgets.
         progress: whether to show progress bars.
-        say: shows one line; to standard error by default.
+        say: shows one line; writes to standard error by default.
 
     Raises:
         ConfigError: `out` holds a demo with other settings.
         CounterpointError: what the stages raise.
     """
-    demo = Demo(config=config or DemoConfig(), out=out, logs=logs, progress=progress)
-    _check_same(demo)
-    stages = Stages(out, total=6 + (logs is not None), say=say or _say)
+    config = config or DemoConfig()
+    _check_same(out, config, logs)
+    show = say or _say
+    cores = min(config.workers, num_cores())
+    stages = Stages(out, total=6 + (logs is not None), cores=cores, say=show)
+    demo = Demo(config=config, out=out, logs=logs, progress=progress, stages=stages)
     try:
-        stages.run("collect", "experts show the tasks on every robot", lambda: _collect(demo))
+        stages.run("collect", "scripted experts perform the tasks on every robot", lambda: _collect(demo))
         if logs is not None:
             stages.run("ingest", f"recordings of real robots from {logs}", lambda: _ingest(demo, logs))
-        stages.run("train", f"one model for all robots, {demo.config.train_s:.0f} s", lambda: _train(demo))
-        stages.run("offline", "errors on held-out episodes, beside simple baselines", lambda: _offline(demo))
-        stages.run("rollout", "unseen worlds that do not wait, at several delays", lambda: _rollout(demo))
-        stages.run("law", f"error against data, {len(demo.config.law_amounts)} amounts", lambda: _law(demo))
-        stages.run("report", "one page with everything", lambda: f"wrote {write_report(out)}")
+        stages.run("train", f"one model for all robots, {demo.training_s:.0f} s", lambda: _train(demo, show))
+        stages.run("offline", "error on held-out episodes beside simple baselines", lambda: _offline(demo))
+        stages.run("rollout", "success in unseen worlds at several inference delays", lambda: _rollout(demo))
+        stages.run("law", f"error against data, {len(config.law_amounts)} amounts", lambda: _law(demo))
+        stages.run("report", "one page with every result", lambda: f"wrote {write_report(out)}")
     finally:
         stages.close()
-    write_report(out)  # once more: only now does the record hold what the report itself took
-    return DemoResult(report=out / "report.html", seconds=stages.seconds, summary=summary_table(out, stages.seconds))
+    write_report(out)  # again, because only now are the report's own seconds on record
+    return DemoResult(report=out / "report.html", seconds=stages.seconds, summary=summary(out, stages.seconds, cores))
+
+
+def summary(out: Path, seconds: Mapping[str, float], cores: int) -> str:
+    """Return the result as a table for the terminal, with the time it took and the machine's speed."""
+    artefacts = load_artefacts(out)
+    table = overview_table(artefacts)
+    lines = [table.header, *table.body] if table is not None else []
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    speed = training_speed(artefacts.metrics)
+    machine = f" on {cores} cores" + (f"; training ran at {speed:,.0f} tokens/s" if speed is not None else "")
+    return "\n".join([*rows, "", f"{sum(seconds.values()) / 60:.1f} minutes in total{machine}"])
 
 
 def _collect(demo: Demo) -> str:
@@ -138,12 +162,21 @@ def _collect(demo: Demo) -> str:
 
 def _ingest(demo: Demo, logs: Path) -> str:
     report = ingest([logs], demo.real, progress=demo.progress)
-    return f"{report.added} episodes added, {len(report.quarantined)} quarantined"
+    return f"added {report.added} episodes, quarantined {len(report.quarantined)}"
 
 
-def _train(demo: Demo) -> str:
+def _train(demo: Demo, say: Say) -> str:
     config = demo.training()
-    result = train(config, resume=config.out.exists(), progress=demo.progress)
+    has_spoken = False
+
+    def on_metrics(metrics: Mapping[str, Json]) -> None:
+        """Say once how fast this machine is; the first step is left out because it warms up."""
+        nonlocal has_spoken
+        if not has_spoken and float(str(metrics["step"])) > 1:
+            say(f"      {speed_sentence(float(str(metrics['tokens_per_s'])), min(config.threads, num_cores()))}")
+            has_spoken = True
+
+    result = train(config, resume=config.out.exists(), progress=demo.progress, on_metrics=on_metrics)
     if not result.is_finished:
         raise KeyboardInterrupt
     return f"{result.step} steps, loss {float(str(result.metrics['loss'])):.3f}"
@@ -156,7 +189,7 @@ def _offline(demo: Demo) -> str:
     results = evaluate_offline(policy, [Store.open(path) for path in demo.stores], held_out, demo.config.offline)
     write_json(demo.out / "offline.json", {"results": [result.to_dict() for result in results]})
     wins = sum(result.next_action_mse < min(result.baselines.values()) for result in results)
-    return f"below all baselines on {wins} of {len(results)} robots"
+    return f"error below all baselines on {wins} of {len(results)} robots"
 
 
 def _rollout(demo: Demo) -> str:
@@ -172,13 +205,13 @@ def _rollout(demo: Demo) -> str:
     write_json(demo.out / "rollout.json", {"results": rows})
     found = [row["success_rate"] for row in rows if isinstance(row, dict) and row["policy"] == "model"]
     rates = [float(str(rate)) for rate in found if rate is not None]
-    solved = f"{100 * sum(rates) / len(rates):.0f}% of worlds solved over all delays" if rates else "nothing measured"
+    solved = f"solved {100 * sum(rates) / len(rates):.0f}% of worlds over all delays" if rates else "measured nothing"
     missing = len(found) - len(rates)
-    return solved + (f"; {missing} of {len(found)} rows not measured within the budget" if missing else "")
+    return solved + (f"; the time budget left out {missing} of {len(found)} results" if missing else "")
 
 
 def _with_bar(kind: str, config: RolloutConfig, pool: Executor | None, progress: bool) -> list[RolloutResult]:
-    with tqdm(desc=f"rollout {kind}", unit="group", disable=not progress, dynamic_ncols=True) as bar:
+    with tqdm(desc=f"rollout {kind}", unit="group", disable=not progress or None, dynamic_ncols=True) as bar:
 
         def on_group(done: int, total: int) -> None:
             bar.total = total
@@ -189,7 +222,7 @@ def _with_bar(kind: str, config: RolloutConfig, pool: Executor | None, progress:
 
 
 def _attach_films(rows: list[Json], filmed: list[dict[str, Json]], out: Path) -> None:
-    """Name each film in the row of its robot, task and delay; or add a row of its own."""
+    """Put each film into the row of its robot, task and delay, or into a row of its own."""
     for film in filmed:
         videos: list[Json] = [str(Path(str(name)).relative_to(out)) for name in _listed(film["videos"])]
         key = (film["robot"], film["task"], film["delay_ms"], "model")
@@ -210,7 +243,7 @@ def _law(demo: Demo) -> str:
     speed = float(str(last["step"])) / float(str(last["elapsed_s"]))
     config = curve(demo.config, demo.training(), speed)
     config = replace(config, amounts=usable_amounts(config))
-    with tqdm(desc="law", unit="run", disable=not demo.progress, dynamic_ncols=True) as bar:
+    with tqdm(desc="law", unit="run", disable=not demo.progress or None, dynamic_ncols=True) as bar:
 
         def on_run(done: int, total: int) -> None:
             bar.total = total
@@ -222,15 +255,17 @@ def _law(demo: Demo) -> str:
     write_json(demo.out / "law.json", law)
     fits = law["fits"]
     assert isinstance(fits, dict)
-    return f"fitted {len(fits)} curves over {len(config.amounts)} amounts of data"
+    return f"fitted {len(fits)} curves to {len(config.amounts)} amounts of data"
 
 
-def _check_same(demo: Demo) -> None:
+def _check_same(out: Path, config: DemoConfig, logs: Path | None) -> None:
     """Refuse to mix two demos in one folder."""
-    settings: dict[str, Json] = {"config": to_dict(demo.config), "logs": None if demo.logs is None else str(demo.logs)}
-    path = demo.out / "demo.json"
+    settings: dict[str, Json] = {"config": to_dict(config), "logs": None if logs is None else str(logs)}
+    path = out / "demo.json"
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
-        raise ConfigError(f"{path}: this folder holds a demo with other settings; give another --out or delete it")
+        raise ConfigError(
+            f"{path}: this folder holds a demo with other settings; choose another --out or delete the folder"
+        )
     write_json(path, settings)
 
 
