@@ -19,7 +19,7 @@ from counterpoint.robots.library import load_robot, simulated_robot_names
 from counterpoint.robots.robot import PHYSICS_STEP_S
 from counterpoint.sim.collect import collect
 from counterpoint.sim.expert.expert import Expert
-from counterpoint.sim.tasks import load_task, task_names
+from counterpoint.sim.tasks import TASKS, load_task
 from counterpoint.sim.world import World
 
 TARGETS = {"state": 500, "camera": 200}
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=40, help="episodes of each task and robot")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--robots", default=",".join(simulated_robot_names()))
-    parser.add_argument("--tasks", default=",".join(task_names()))
+    parser.add_argument("--tasks", default=",".join(TASKS))
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     robots, tasks = arguments.robots.split(","), arguments.tasks.split(",")

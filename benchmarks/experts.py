@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from counterpoint.robots.library import load_robot, simulated_robot_names
 from counterpoint.sim.expert.disturbance import Disturber
 from counterpoint.sim.expert.expert import Expert
-from counterpoint.sim.tasks import load_task, task_names
+from counterpoint.sim.tasks import TASKS, load_task
 from counterpoint.sim.world import World
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100, help="episodes a cell")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--robots", default=",".join(simulated_robot_names()))
-    parser.add_argument("--tasks", default=",".join(task_names()))
+    parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--disturb", action="store_true", help="with pushes, nudges and slips")
     given = parser.parse_args()
     seeds = range(given.first_seed, given.first_seed + given.seeds)

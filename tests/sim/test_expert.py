@@ -14,10 +14,10 @@ from counterpoint.sim.expert.controller import ArmController
 from counterpoint.sim.expert.disturbance import DisturbanceConfig, Disturber
 from counterpoint.sim.expert.expert import Expert
 from counterpoint.sim.task import Task, ToolGoal
-from counterpoint.sim.tasks import load_task, task_names
+from counterpoint.sim.tasks import TASKS, load_task
 from counterpoint.sim.world import World
 
-CELLS = [(r, t) for t in task_names() for r in simulated_robot_names() if load_task(t).fits(load_robot(r))]
+CELLS = [(r, t) for t in TASKS for r in simulated_robot_names() if load_task(t).fits(load_robot(r))]
 
 
 def make_world(robot: str, task: Task | str, seed: int) -> World:

@@ -13,7 +13,7 @@ from counterpoint.core.embodiment import Side
 from counterpoint.core.errors import UnknownNameError
 from counterpoint.robots.library import load_robot
 from counterpoint.sim.task import POINTING_DOWN, ArmState, ObjectState, Task, WorldState
-from counterpoint.sim.tasks import TASKS, load_task, task_names
+from counterpoint.sim.tasks import TASKS, load_task
 
 HALF = {"block": (0.022, 0.022, 0.025), "puck": (0.04, 0.04, 0.02), "box": (0.07, 0.12, 0.06)}
 
@@ -177,7 +177,7 @@ def test_lift_box_presses_only_when_both_hands_are_beside_and_lifts_when_both_to
     assert not task.success(world_state(task, place, *holding))
 
 
-@pytest.mark.parametrize("name", task_names())
+@pytest.mark.parametrize("name", TASKS)
 def test_every_task_has_paraphrases_and_fits_a_robot(name: str) -> None:
     task = load_task(name)
     assert 4 <= len(set(task.instructions)) <= 6

@@ -6,6 +6,7 @@ three speak the policy protocol, so they are evaluated by the same lines as a mo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,32 +49,35 @@ def hold_command(embodiment: Embodiment, streams: dict[str, Stream]) -> NDArray[
 
 
 @dataclass(frozen=True)
-class HoldPolicy:
-    """Stay at the measured joints with the last gripper command."""
+class Baseline(ABC):
+    """A policy without memory that answers one observation at a time."""
 
     horizon_s: float = KNOT_S * NUM_KNOTS
+    """How far its chunks reach, seconds."""
 
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
+    def reset(self, seed: int) -> None:  # noqa: B027  # nothing to forget, for any of them
+        """Do nothing: there is no memory, and no randomness."""
+
+    @abstractmethod
+    def act(self, observation: Observation) -> ActionChunk:
+        """Return commands from now to the horizon, one every `KNOT_S`."""
+
+    def act_batch(self, observations: Sequence[Observation]) -> list[ActionChunk]:
+        """Answer observations one by one, in order."""
+        return [self.act(observation) for observation in observations]
+
+
+class HoldPolicy(Baseline):
+    """Stay at the measured joints with the last gripper command."""
 
     def act(self, observation: Observation) -> ActionChunk:
         """Return the hold command at every knot."""
         command = hold_command(observation.embodiment, observation.streams)
         return _chunk(observation, np.zeros_like(command), command, self.horizon_s)
 
-    def act_batch(self, observations: Sequence[Observation]) -> list[ActionChunk]:
-        """Answer one by one."""
-        return [self.act(observation) for observation in observations]
 
-
-@dataclass(frozen=True)
-class RepeatPolicy:
+class RepeatPolicy(Baseline):
     """Repeat the last executed action; hold still before there is one."""
-
-    horizon_s: float = KNOT_S * NUM_KNOTS
-
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
 
     def act(self, observation: Observation) -> ActionChunk:
         """Return the last action at every knot."""
@@ -81,19 +85,9 @@ class RepeatPolicy:
         command = actions[-1] if len(actions) else hold_command(observation.embodiment, observation.streams)
         return _chunk(observation, np.zeros_like(command), command, self.horizon_s)
 
-    def act_batch(self, observations: Sequence[Observation]) -> list[ActionChunk]:
-        """Answer one by one."""
-        return [self.act(observation) for observation in observations]
 
-
-@dataclass(frozen=True)
-class LinearPolicy:
+class LinearPolicy(Baseline):
     """Continue the straight line through the last actions (least squares over `TREND_S`)."""
-
-    horizon_s: float = KNOT_S * NUM_KNOTS
-
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
 
     def act(self, observation: Observation) -> ActionChunk:
         """Return the extrapolated line; hold still before there is an action."""
@@ -107,12 +101,7 @@ class LinearPolicy:
         start = actions[-1] - slope * when[-1]
         return _chunk(observation, slope, start, self.horizon_s)
 
-    def act_batch(self, observations: Sequence[Observation]) -> list[ActionChunk]:
-        """Answer one by one."""
-        return [self.act(observation) for observation in observations]
 
-
-Baseline = HoldPolicy | RepeatPolicy | LinearPolicy
 BASELINES: dict[str, Baseline] = {"hold": HoldPolicy(), "repeat": RepeatPolicy(), "linear": LinearPolicy()}
 
 

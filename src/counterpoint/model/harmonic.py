@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from counterpoint.model.acting import ActingStream
 from counterpoint.model.channels import ChannelEncoder
 from counterpoint.model.config import HarmonicConfig
+from counterpoint.model.precision import uses_bfloat16
 from counterpoint.model.sensing import SensingCache, SensingStream
 from counterpoint.model.tensors import TensorBatch
 
@@ -76,7 +77,9 @@ class HarmonicModel(nn.Module):
     def error(self, batch: TensorBatch, noisy: list[Tensor], flow_time: Tensor) -> Loss:
         """Return the squared error of the clean chunks predicted from `noisy` at `flow_time`, see `corrupt`."""
         committed, device = committed_knots(batch), flow_time.device
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=_uses_bfloat16(self.config, device)):
+        with torch.autocast(
+            device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(self.config.training_matmul, device)
+        ):
             clean = self.predict(batch, self.sense(batch), noisy, flow_time)
         total = flow_time.new_zeros(())
         by_embodiment: dict[str, Tensor] = {}
@@ -136,11 +139,3 @@ class HarmonicModel(nn.Module):
 def committed_knots(batch: TensorBatch) -> Tensor:
     """Return bool [W, B, K]: knots before the delay, executed before the answer is ready."""
     return batch.knot_s < batch.delay_s.unsqueeze(-1) - 1e-6
-
-
-def _uses_bfloat16(config: HarmonicConfig, device: torch.device) -> bool:
-    if config.training_matmul != "auto":
-        return config.training_matmul == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

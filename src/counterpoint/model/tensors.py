@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterpoint.core.batch import Batch
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,38 +72,23 @@ class TensorBatch:
 def to_tensors(batch: Batch, device: torch.device | str = "cpu") -> TensorBatch:
     """Move a batch to `device`; on the CPU arrays are shared, not copied."""
 
-    def move(array: NDArray[np.float32] | NDArray[np.int64] | NDArray[np.bool_] | NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+    def tensor(array: NDArray[np.generic]) -> Tensor:
+        moved = torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+        return moved.float() / 127.5 - 1.0 if array.dtype == np.uint8 else moved  # only patches are uint8
+
+    def group(kind: type[T], tokens: object) -> T:
+        values = {name: getattr(tokens, name) for name in kind.__annotations__}
+        return kind(**{name: tensor(v) if isinstance(v, np.ndarray) else v for name, v in values.items()})
 
     return TensorBatch(
-        capture_s=move(batch.capture_s),
-        arrival_s=move(batch.arrival_s),
-        decision_s=move(batch.decision_s),
-        delay_s=move(batch.delay_s),
-        knot_s=move(batch.knot_s),
-        vectors=tuple(
-            VectorTensors(descriptors=move(g.descriptors), values=move(g.values), slot=move(g.slot))
-            for g in batch.vectors
-        ),
-        images=tuple(
-            ImageTensors(
-                patches=move(g.patches).float() / 127.5 - 1.0,
-                position=move(g.position),
-                camera=move(g.camera),
-                slot=move(g.slot),
-            )
-            for g in batch.images
-        ),
-        texts=tuple(TextTensors(features=move(g.features), slot=move(g.slot)) for g in batch.texts),
-        acting=tuple(
-            ActingTensors(
-                embodiment=g.embodiment,
-                descriptors=move(g.descriptors),
-                values=move(g.values),
-                valid=move(g.valid),
-                window=move(g.window),
-            )
-            for g in batch.acting
-        ),
+        capture_s=tensor(batch.capture_s),
+        arrival_s=tensor(batch.arrival_s),
+        decision_s=tensor(batch.decision_s),
+        delay_s=tensor(batch.delay_s),
+        knot_s=tensor(batch.knot_s),
+        vectors=tuple(group(VectorTensors, each) for each in batch.vectors),
+        images=tuple(group(ImageTensors, each) for each in batch.images),
+        texts=tuple(group(TextTensors, each) for each in batch.texts),
+        acting=tuple(group(ActingTensors, each) for each in batch.acting),
         experience_s=batch.experience_s,
     )

@@ -4,7 +4,7 @@
     env = gymnasium.make("counterpoint.sim.env:counterpoint/panda-lift-v0")   # imports this module, which registers
 
 Observation: the newest value of every stream that has arrived, by stream name. Action: -1..1 over the
-limits of each acting channel (`to_action` and `to_command` change units), held for one control period.
+limits of each acting channel (`to_command` returns it in the channel's unit), held for one control period.
 Reward: 1 when the task is achieved, else 0.
 """
 
@@ -69,10 +69,6 @@ class WorldEnv(gymnasium.Env[Observed, NDArray[np.float32]]):
         """Return the command in the channels' units for an action of -1..1, both float32 [acting]."""
         return np.asarray(self._low + (np.asarray(action) + 1) / 2 * (self._high - self._low), dtype=np.float32)
 
-    def to_action(self, command: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the action of -1..1 for a command in the channels' units; inverse of `to_command`."""
-        return np.asarray(2 * (np.asarray(command) - self._low) / (self._high - self._low) - 1, dtype=np.float32)
-
     @property
     def world(self) -> World:
         """The world of the present episode, for experts and metrics."""
@@ -99,27 +95,14 @@ class WorldEnv(gymnasium.Env[Observed, NDArray[np.float32]]):
         }
 
 
-def environment_ids() -> tuple[str, ...]:
-    """Return the ids of all environments, `counterpoint/<robot>-<task>-v0`."""
-    return tuple(_environments())
-
-
-def register_environments() -> None:
-    """Tell Gymnasium of every robot and task that fits; doing it twice changes nothing."""
-    for environment_id, (robot, task) in _environments().items():
-        if environment_id not in gymnasium.registry:
-            gymnasium.register(
-                environment_id, entry_point=f"{__name__}:{WorldEnv.__name__}", kwargs={"robot": robot, "task": task}
-            )
-
-
-def _environments() -> dict[str, tuple[str, str]]:
-    return {
-        f"counterpoint/{robot}-{name}-v0": (robot, name)
-        for robot in simulated_robot_names()
-        for name, task in TASKS.items()
-        if task.fits(load_robot(robot))
-    }
+def _register_environments() -> None:
+    """Register `counterpoint/<robot>-<task>-v0` for every robot and every task that fits it."""
+    for robot in simulated_robot_names():
+        for name, task in TASKS.items():
+            environment_id = f"counterpoint/{robot}-{name}-v0"
+            if task.fits(load_robot(robot)) and environment_id not in gymnasium.registry:
+                entry = f"{__name__}:{WorldEnv.__name__}"
+                gymnasium.register(environment_id, entry_point=entry, kwargs={"robot": robot, "task": name})
 
 
 def _is_observed(spec: StreamSpec) -> bool:
@@ -138,4 +121,4 @@ def _limits(channel: Channel, *, margin: float = 0.0) -> tuple[float, float]:
     return max(channel.lower - margin, -bound), min(channel.upper + margin, bound)
 
 
-register_environments()  # gymnasium.make("module:id") imports the module and expects the id to be there
+_register_environments()  # gymnasium.make("module:id") imports the module and expects the id to be there

@@ -1,10 +1,9 @@
-"""What a run tells while it goes: progress bar, metrics.jsonl (the truth), TensorBoard (a mirror)."""
+"""What a run reports while it trains: progress bar, metrics.jsonl (the truth), TensorBoard (a mirror)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,29 +12,10 @@ from counterpoint.core.batch import Batch
 from counterpoint.core.records import Json, RunRecord
 from counterpoint.engine.progress import Progress, write_line
 from counterpoint.train.config import TrainConfig
+from counterpoint.train.speed import SETTLED_S, Speed, StepReport, Stopwatch, forecast, spoken
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-
-@dataclass(kw_only=True)
-class StepReport:
-    """What one optimizer step gave."""
-
-    loss: float
-    """Mean over the batch, all processes."""
-    by_embodiment: dict[str, float]
-    """Mean a robot, of this process's microbatches."""
-    gradient_norm: float
-    """Global norm before clipping."""
-    rate_factor: float
-    """Learning rate over its peak."""
-    tokens: int
-    """Sensing and acting tokens, all processes."""
-    experience_s: float
-    """Seconds of robot time, all processes."""
-    wait_s: float
-    """Seconds spent waiting for data, this process."""
 
 
 def count_tokens(batch: Batch, knots_per_token: int) -> int:
@@ -46,18 +26,28 @@ def count_tokens(batch: Batch, knots_per_token: int) -> int:
 
 
 class Meter:
-    """Collects step reports and speaks every `log_every` steps; silent on all ranks but the first."""
+    """Collects step reports and writes a record every `log_every` steps; silent on all ranks but the first."""
 
     def __init__(
         self,
         config: TrainConfig,
         *,
         start: tuple[int, float],
+        hours: float,
         speaks: bool,
         progress: bool,
         on_metrics: Callable[[Mapping[str, Json]], None] | None = None,
     ) -> None:
-        """Open the records of `config.out`; `start` is the step and the seconds that the run continues from."""
+        """Open the records of `config.out`.
+
+        Args:
+            config: the run.
+            start: the step and the seconds that the run continues from.
+            hours: training data, hours.
+            speaks: whether this process writes anything.
+            progress: whether to show a progress bar.
+            on_metrics: called with each metric record.
+        """
         step, elapsed_s = start
         self._on_metrics = on_metrics if speaks else None
         self._config = config
@@ -68,8 +58,11 @@ class Meter:
         self._progress = Progress(
             "train", total=total, done=done, unit="step" if config.steps is not None else "s", shown=self._shown
         )
+        self._hours = hours
         self._reports: list[StepReport] = []
-        self._since = time.monotonic()
+        self._interval = Stopwatch(time.monotonic())
+        self._whole = Stopwatch()
+        self._has_forecast = False
         self.last: dict[str, Json] = {}
 
     def note(self, text: str, **fields: Json) -> None:
@@ -87,6 +80,11 @@ class Meter:
     def update(self, step: int, elapsed_s: float, report: StepReport) -> None:
         """Take the report of the step that made `step` steps done."""
         self._reports.append(report)
+        self._interval.add(report)
+        self._whole.add(report)
+        if self._whole.seconds >= SETTLED_S and not self._has_forecast:
+            self._has_forecast = True
+            self.note(forecast(self._config, self._whole.speed(), step, elapsed_s, self._hours))
         seconds = min(elapsed_s, self._config.max_seconds or elapsed_s)  # the last step ends after the budget
         self._progress.reach(step if self._config.steps is not None else seconds)
         if step % self._config.log_every == 0 or step == 1:
@@ -96,19 +94,26 @@ class Meter:
         """Write the mean of the steps since the last record."""
         if not self._reports:
             return
-        self.last = _summary(self._reports, step, elapsed_s, max(time.monotonic() - self._since, 1e-9))
-        self._reports, self._since = [], time.monotonic()
+        self.last = _summary(self._reports, self._interval.speed(), step, elapsed_s)
+        self._reports, self._interval = [], Stopwatch(time.monotonic())
         if self._record is not None:
             self._record.write("metric", **self.last)
             self._progress.status = (
-                f"step {step} loss {self.last['loss']:.4f} {self.last['tokens_per_s']:.0f} tokens/s "
-                f"{self.last['experience_hours_per_hour']:.0f} h/h"
+                f"step {step} loss {self.last['loss']:.4f} {self.last['tokens_per_s']:,.0f} tokens/s "
+                f"{self.last['experience_hours_per_hour']:,.0f}x real time"
             )
         if self._on_metrics is not None:
             self._on_metrics(self.last)
         if self._board is not None:
             for key, value in _scalars(self.last):
                 self._board.add_scalar(key, value, step)
+
+    def conclude(self, step: int, elapsed_s: float) -> None:
+        """Write the last record, and say how fast the steps of this sitting were."""
+        self.flush(step, elapsed_s)
+        self._progress.close()
+        if self._whole.seconds:
+            self.note(f"Step {step:,} after {spoken(elapsed_s)} of training, at {self._whole.speed()} on this machine.")
 
     def close(self) -> None:
         """End the progress and close the files."""
@@ -119,7 +124,7 @@ class Meter:
             self._board.close()
 
 
-def _summary(reports: list[StepReport], step: int, elapsed_s: float, span_s: float) -> dict[str, Json]:
+def _summary(reports: list[StepReport], speed: Speed, step: int, elapsed_s: float) -> dict[str, Json]:
     robots = sorted({robot for report in reports for robot in report.by_embodiment})
     by_robot: dict[str, Json] = {
         robot: float(np.mean([r.by_embodiment[robot] for r in reports if robot in r.by_embodiment])) for robot in robots
@@ -131,10 +136,7 @@ def _summary(reports: list[StepReport], step: int, elapsed_s: float, span_s: flo
         "loss_by_robot": by_robot,
         "gradient_norm": float(np.mean([r.gradient_norm for r in reports])),
         "rate_factor": reports[-1].rate_factor,
-        "steps_per_s": len(reports) / span_s,
-        "tokens_per_s": sum(r.tokens for r in reports) / span_s,
-        "experience_hours_per_hour": sum(r.experience_s for r in reports) / span_s,
-        "data_wait_share": sum(r.wait_s for r in reports) / span_s,
+        **speed.to_dict(),
     }
 
 

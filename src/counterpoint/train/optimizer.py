@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.core.errors import CheckpointError, ConfigError
+from counterpoint.model.precision import uses_bfloat16
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 UpdateScale = Literal["spectral", "match_adamw"]
@@ -80,13 +81,6 @@ def orthogonalize(matrices: Tensor, steps: int = 5, precision: torch.dtype = tor
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     x = x.reshape(wide.shape).to(matrices.dtype)
     return x.mT if is_tall else x
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Return whether the processor behind `device` multiplies bfloat16 matrices natively."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 class MuonAdamW:
@@ -165,9 +159,7 @@ class MuonAdamW:
         torch._foreach_add_([self.other[name] for name in names], updates)
 
     def _precision(self, device: torch.device) -> torch.dtype:
-        choice = self.config.orthogonalize_in
-        is_low = multiplies_bfloat16(device) if choice == "auto" else choice == "bfloat16"
-        return torch.bfloat16 if is_low else torch.float32
+        return torch.bfloat16 if uses_bfloat16(self.config.orthogonalize_in, device) else torch.float32
 
     def _scale(self, shape: torch.Size) -> float:
         rows, columns = shape[-2], shape[-1]

@@ -15,7 +15,8 @@ from counterpoint.core.seeding import stable_hash
 from counterpoint.model.tensors import to_tensors
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.distributed import World
-from counterpoint.train.meter import StepReport, count_tokens
+from counterpoint.train.meter import count_tokens
+from counterpoint.train.speed import StepReport
 from counterpoint.train.state import TrainState
 
 

@@ -20,13 +20,15 @@ from counterpoint.core.batch import Batch
 from counterpoint.core.config import to_dict
 from counterpoint.core.records import Json
 from counterpoint.data.episodes.source import EpisodeSource
-from counterpoint.policy.checkpoint import checkpoint_path
+from counterpoint.model.sizes import num_parameters
+from counterpoint.policy.checkpoint import Checkpoint, checkpoint_path
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.distributed import World, join_world
-from counterpoint.train.episodes import open_batches, open_data
+from counterpoint.train.episodes import TrainingData, open_batches, open_data
 from counterpoint.train.interrupt import StopRequest, catch_stop
 from counterpoint.train.meter import Meter
 from counterpoint.train.schedule import rate_factor
+from counterpoint.train.speed import introduction
 from counterpoint.train.state import TrainState, find_saved, initial_state, restore_state, save_state
 from counterpoint.train.step import train_step
 
@@ -78,12 +80,11 @@ def train(
         if saved is not None:
             restore_state(state, config, saved)
         start = (state.step, state.elapsed_s)
-        meter = Meter(config, start=start, speaks=world.rank == 0, progress=progress, on_metrics=on_metrics)
+        hours, speaks = sum(data.hours.values()), world.rank == 0
+        meter = Meter(config, start=start, hours=hours, speaks=speaks, progress=progress, on_metrics=on_metrics)
         meter.write_config(to_dict(config), data.describe())
-        if saved is not None:
-            meter.note(f"resumed at step {state.step}", step=state.step)
-            if saved.training.get("data") != data.describe():
-                meter.note("the stores hold other episodes than before: not the same bits as an unbroken run")
+        meter.note(introduction(config, data.hours, num_parameters(state.model), world.device))
+        _note_resumed(meter, state, data, saved)
 
         # 4. Loop
         def save() -> None:
@@ -95,17 +96,27 @@ def train(
             with open_batches(config, data, world, state.step) as batches:
                 is_finished = _loop(config, world, state, batches, meter, stop, save)
         finally:
-            meter.flush(state.step, state.elapsed_s)
+            meter.conclude(state.step, state.elapsed_s)
             meter.close()
 
         # 5. Last checkpoint
         save()
         path = checkpoint_path(config.out, state.step)
         if not is_finished:
-            log.warning("stopped at step %d; saved %s; go on with the same command and --resume", state.step, path)
+            log.warning(
+                "Stopped at step %d and saved %s. To continue, add --resume to the same command.", state.step, path
+            )
     return TrainResult(
         checkpoint=path, step=state.step, elapsed_s=state.elapsed_s, is_finished=is_finished, metrics=meter.last
     )
+
+
+def _note_resumed(meter: Meter, state: TrainState, data: TrainingData, saved: Checkpoint | None) -> None:
+    if saved is None:
+        return
+    meter.note(f"Resumed at step {state.step:,}.", step=state.step)
+    if saved.training.get("data") != data.describe():
+        meter.note("The stores hold other episodes than before, so this run will differ from an uninterrupted one.")
 
 
 def _loop(

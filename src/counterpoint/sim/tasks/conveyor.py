@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from counterpoint.core.embodiment import Side
 from counterpoint.sim.expert.motion import is_lifted, pick_up
-from counterpoint.sim.task import Belt, ObjectSpec, Region, Task, ToolGoal, WorldState
+from counterpoint.sim.task import Belt, Region, Task, ToolGoal, WorldState
+from counterpoint.sim.tasks.lift import BLOCK
 
 LIFT_M = 0.08
 """How high the block must be over the belt."""
@@ -27,16 +29,7 @@ def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
 
 TASK = Task(
     name="conveyor",
-    objects=(
-        ObjectSpec(
-            name="block",
-            shape="box",
-            half_size_m=((0.02, 0.024), None, (0.02, 0.03)),
-            mass_kg=(0.05, 0.2),
-            region=Region(x=(0.2, 0.8), y=(0.2, 0.8)),
-            yaw_rad=(-0.35, 0.35),
-        ),
-    ),
+    objects=(replace(BLOCK, region=Region(x=(0.2, 0.8), y=(0.2, 0.8))),),
     instructions=(
         "pick the {colour} {shape} off the belt",
         "take the {shape} from the conveyor",

@@ -23,18 +23,19 @@ def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
     return pick_up(state, "block", state.table_height_m + LIFT_M + 0.12)
 
 
+BLOCK = ObjectSpec(
+    name="block",
+    shape="box",
+    half_size_m=((0.02, 0.024), None, (0.02, 0.03)),
+    mass_kg=(0.05, 0.2),
+    region=Region(x=(0.15, 0.85), y=(0.15, 0.85)),
+    yaw_rad=(-0.35, 0.35),
+)
+"""What one hand can grasp from above."""
+
 TASK = Task(
     name="lift",
-    objects=(
-        ObjectSpec(
-            name="block",
-            shape="box",
-            half_size_m=((0.02, 0.024), None, (0.02, 0.03)),
-            mass_kg=(0.05, 0.2),
-            region=Region(x=(0.15, 0.85), y=(0.15, 0.85)),
-            yaw_rad=(-0.35, 0.35),
-        ),
-    ),
+    objects=(BLOCK,),
     instructions=(
         "lift the {colour} {shape}",
         "pick up the {colour} {shape}",

@@ -9,6 +9,7 @@ import numpy as np
 from counterpoint.core.embodiment import Side
 from counterpoint.sim.expert.motion import grasp_goal, horizontal, is_held, is_lifted, raised, ramp
 from counterpoint.sim.task import ArmState, ObjectSpec, ObjectState, Region, Task, ToolGoal, WorldState
+from counterpoint.sim.tasks.lift import BLOCK
 
 RADIUS_M = 0.04
 """How near the block's centre must be to the pad's."""
@@ -54,14 +55,7 @@ def _placed(state: WorldState, block: ObjectState, radius_m: float) -> bool:
 TASK = Task(
     name="pick_place",
     objects=(
-        ObjectSpec(
-            name="block",
-            shape="box",
-            half_size_m=((0.02, 0.024), None, (0.02, 0.03)),
-            mass_kg=(0.05, 0.2),
-            region=Region(x=(0.15, 0.85), y=(0.15, 0.85)),
-            yaw_rad=(-0.35, 0.35),
-        ),
+        BLOCK,
         ObjectSpec(
             name="pad",
             shape="cylinder",

@@ -22,18 +22,19 @@ def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
     return {side: ToolGoal(position=state.object("target", side).position) for side in state.arms}
 
 
+MARKER = ObjectSpec(
+    name="target",
+    shape="sphere",
+    half_size_m=((0.018, 0.022), None, None),
+    movable=False,
+    placing="each_arm",
+    region=Region(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 1.0), clear_of_tool_m=0.12),
+)
+"""A floating ball for each arm."""
+
 TASK = Task(
     name="reach",
-    objects=(
-        ObjectSpec(
-            name="target",
-            shape="sphere",
-            half_size_m=((0.018, 0.022), None, None),
-            movable=False,
-            placing="each_arm",
-            region=Region(x=(0.0, 1.0), y=(0.0, 1.0), z=(0.0, 1.0), clear_of_tool_m=0.12),
-        ),
-    ),
+    objects=(MARKER,),
     instructions=(
         "reach for the marker",
         "bring each hand to its marker",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from counterpoint.core.embodiment import Side
 from counterpoint.sim.expert.motion import tools_within
-from counterpoint.sim.task import ObjectSpec, Region, Sway, Task, ToolGoal, WorldState
+from counterpoint.sim.task import Region, Sway, Task, ToolGoal, WorldState
+from counterpoint.sim.tasks.reach import MARKER
 
 RADIUS_M = 0.05
 """How near the tool must stay."""
@@ -29,12 +31,8 @@ def expert(state: WorldState) -> Mapping[Side, ToolGoal]:
 TASK = Task(
     name="track",
     objects=(
-        ObjectSpec(
-            name="target",
-            shape="sphere",
-            half_size_m=((0.018, 0.022), None, None),
-            movable=False,
-            placing="each_arm",
+        replace(
+            MARKER,
             region=Region(x=(0.2, 0.8), y=(0.2, 0.8), z=(0.25, 0.75), clear_of_tool_m=0.08),
             motion=Sway(amplitude_m=((0.03, 0.06), (0.05, 0.1), (0.01, 0.04)), period_s=(4.5, 8.0)),
         ),
