@@ -177,12 +177,12 @@ def test_the_verb(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert isinstance(quality := answer["quality"], dict)
     assert quality["episodes"] == {"ok": 1, "warn": 1, "fail": 1}
     assert ask("--checks", "none", code=0)["ok"] is True
-    assert ask("--fix", "--frozen.fail-s", "10", code=0)["checked"] == 3
+    assert ask("--mark", "--frozen.fail-s", "10", code=0)["checked"] == 3
     assert set(dropped_ranges(root)) == {"jump", "frozen"}
-    assert ask("--unfix", "--checks", "gap", code=0)["ok"] is True
+    assert ask("--unmark", "--checks", "gap", code=0)["ok"] is True
     assert dropped_ranges(root) == {}
     assert "did you mean 'gap.periods'" in str(ask("--gap.period", "3", code=2)["error"])
-    assert "give one of them" in str(ask("--fix", "--unfix", code=2)["error"])
+    assert "expected at most one of them" in str(ask("--mark", "--unmark", code=2)["error"])
     assert "thresholds" in ask("--thresholds", code=0)
     assert main(["check", str(root), "--workers", "1"]) == 1
     assert "jump" in capsys.readouterr().out

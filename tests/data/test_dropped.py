@@ -119,7 +119,7 @@ def _spread(store: Store) -> float:
 def test_nothing_left_says_so(store: Store) -> None:
     processor = Processor.fit([store], WINDOW, selection=EVERYTHING)
     mark(store, *((info.episode_id, info.start_ns, info.end_ns) for info in store.episodes))
-    with pytest.raises(ConfigError, match="--unfix"):
+    with pytest.raises(ConfigError, match="--unmark"):
         Loader([store], processor, LOADER)
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from counterpoint.cli import main as command_line
-from counterpoint.cli.judging import parse_delays
-from counterpoint.cli.main import VERBS, main
-from counterpoint.cli.training import TrainArguments
+from counterpoint.cli.main import main
 from counterpoint.cli.verb import AnyVerb, Reply, VerbArguments, split_overrides, table
+from counterpoint.cli.verbs import VERBS
+from counterpoint.cli.verbs.rollout import parse_delays
+from counterpoint.cli.verbs.train import TrainArguments
 from counterpoint.core.errors import ConfigError, StoreError
 
 Capture = pytest.CaptureFixture[str]
-HEAVY = {"av", "duckdb", "jinja2", "matplotlib", "mujoco", "pyarrow", "ray", "scipy", "sklearn", "torch", "zarr"}
+HEAVY = {"av", "duckdb", "matplotlib", "mujoco", "numpy", "pyarrow", "ray", "scipy", "sklearn", "torch", "tyro", "zarr"}
 
 
 def object_of(text: str) -> dict[str, object]:
@@ -34,7 +35,7 @@ def object_of(text: str) -> dict[str, object]:
 def test_help_teaches_with_an_example(name: str, capsys: Capture) -> None:
     assert main([*name.split(), "--help"]) == 0
     text = capsys.readouterr().out
-    assert VERBS[name].summary in text
+    assert VERBS[name] in text
     assert f"counterpoint {name}" in text.partition("Example:")[2]
     assert "--json" in text
 
@@ -105,18 +106,19 @@ def test_errors_are_one_json_object_too(words: list[str], capsys: Capture) -> No
 class Fixed:
     """A verb that calls what it is given."""
 
-    name, summary, example, resume = "fixed", "Do what the test says.", "counterpoint fixed", "run it again."
+    example, resume = "counterpoint fixed", "run it again."
 
     def __init__(self, run: Callable[[], Reply]) -> None:
         self._run = run
 
-    def prepare(self, words: object) -> tuple[VerbArguments, Callable[[], Reply]]:
+    def prepare(self, words: object, name: str, summary: str) -> tuple[VerbArguments, Callable[[], Reply]]:
         return VerbArguments(json="--json" in str(words), debug="--debug" in str(words)), self._run
 
 
 def run_fixed(run: Callable[[], Reply], monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     verb: AnyVerb = Fixed(run)
-    monkeypatch.setitem(command_line.VERBS, "fixed", verb)
+    monkeypatch.setitem(VERBS, "fixed", "Do what the test says.")
+    monkeypatch.setattr(command_line, "load_verb", lambda name: verb)
     return main(["fixed", *words])
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint.cli.main import VERBS, find_verb
-from counterpoint.cli.training import TrainArguments
+from counterpoint.cli.main import find_verb, load_verb
+from counterpoint.cli.verbs import VERBS
+from counterpoint.cli.verbs.train import TrainArguments
 from counterpoint.demo.speed import README_TOKENS_PER_S
 from counterpoint.train.recipes import resolve
 
@@ -18,15 +19,15 @@ COMMAND = re.compile(r"(?:^ {4}|`)(counterpoint [a-z][^`#\n]*)", re.MULTILINE)
 
 def check_command(line: str) -> None:
     """Parse a command without running it, and resolve its recipe and overrides."""
-    verb, words = find_verb(shlex.split(line)[1:])
-    arguments, _ = verb.prepare(words)
+    name, words = find_verb(shlex.split(line)[1:])
+    arguments, _ = load_verb(name).prepare(words, name, VERBS[name])
     if isinstance(arguments, TrainArguments):
         resolve(arguments.recipe, arguments.overrides)
 
 
 @pytest.mark.parametrize("name", VERBS)
 def test_example_of_each_verb_parses(name: str) -> None:
-    example = next(verb.example for verb in VERBS.values() if verb.name == name)
+    example = load_verb(name).example
     assert example.startswith(f"counterpoint {name}")
     check_command(example)
 

@@ -124,7 +124,7 @@ def test_names_of_columns_are_no_formulas_and_no_markup(tmp_path: Path) -> None:
     runs = write_amounts(tmp_path / "runs.csv")
     runs.write_text(runs.read_text().replace("hours,error", f"{hours},{error}"))
     out = tmp_path / "fit"
-    words = ["--data", hours, "--loss", error, "--law", "power", "--bootstrap", "20", "--out", str(out)]
+    words = ["--amount", hours, "--loss", error, "--law", "power", "--bootstrap", "20", "--out", str(out)]
     assert main(["scale", "fit", str(runs), *words]) == 0
     assert "<script>" not in (out / "report.html").read_text(encoding="utf-8")
 

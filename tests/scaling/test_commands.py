@@ -84,7 +84,7 @@ def test_runs_of_equal_hours_in_more_places_are_other_runs(tmp_path: Path, capsy
     ]  # fmt: skip
     runs = str(write_rows(tmp_path / "runs.csv", "hours,environments,seed,error", list(rows)))
     for data, other in (("hours", "environments"), ("environments", "hours")):
-        assert main(["scale", "fit", runs, "--law", "power", "--data", data, *FEW]) == (0 if data == "hours" else 2)
+        assert main(["scale", "fit", runs, "--law", "power", "--amount", data, *FEW]) == (0 if data == "hours" else 2)
         told = capsys.readouterr()
         if data == "hours":
             assert "beside 'hours': environments 1 to 16 (correlation 0.00)" in told.out

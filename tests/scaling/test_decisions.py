@@ -253,7 +253,7 @@ def test_repetitions_are_found_by_name(tmp_path: Path, capsys: pytest.CaptureFix
     assert params["R_D"]["value"] == pytest.approx(15, rel=0.02)
     assert main([*words, "additive"]) == 0
     assert any("fit --law repetition" in each for each in json.loads(capsys.readouterr().out)["warnings"])
-    assert main([*words, "repetition", "--unique", "tokens", "--data", "unique_tokens"]) == 2
+    assert main([*words, "repetition", "--unique", "tokens", "--amount", "unique_tokens"]) == 2
     assert "more unique data" in capsys.readouterr().err
     runs.write_text(runs.read_text().replace("unique_tokens", "others"))
     assert main([*words, "repetition"]) == 2
@@ -284,7 +284,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
                 "scale",
                 "fit",
                 runs,
-                "--data",
+                "--amount",
                 "hours",
                 "--law",
                 "power",

@@ -49,7 +49,7 @@ def test_errors_of_scores(tmp_path: Path, loss: str, capsys: pytest.CaptureFixtu
         str(path),
         "--law",
         "power",
-        "--data",
+        "--amount",
         "object pairs",
         "--bootstrap",
         "40",
@@ -66,7 +66,7 @@ def test_errors_of_scores(tmp_path: Path, loss: str, capsys: pytest.CaptureFixtu
 
 def test_data_from_computing(tmp_path: Path) -> None:
     path = write_computing(tmp_path / "runs.csv")
-    with pytest.raises(ConfigError, match=r"--data '`Training FLOP` / \(6 \* `Model Size`\)'"):
+    with pytest.raises(ConfigError, match=r"--amount '`Training FLOP` / \(6 \* `Model Size`\)'"):
         read_runs(path, needs_size=True)
     table = read_runs(path, needs_size=True, data="`Training FLOP` / (6 * `Model Size`)", drop="data > 5e9")
     assert len(table) == 25

@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(store: Path, out: Path, **changes: str) -> list[str]:
     given = {
-        "stores": str(store), "recipe": "tiny", "budget-hours": "0.02", "sizes": "3e3 1e4", "data": "1 2 4 8",
+        "data": str(store), "recipe": "tiny", "budget-hours": "0.02", "sizes": "3e3 1e4", "amounts": "1 2 4 8",
         "seeds": "1", "floor-steps": "2", "validation": "0.2", "data.holdout_fraction": "0.2", "batch_windows": "2",
         "decisions": "4", "workers": "1", "out": str(out),
     } | {key.replace("_", "-"): value for key, value in changes.items()}  # fmt: skip
@@ -59,12 +59,12 @@ def test_a_plan_uses_its_budget_and_says_what_it_cannot_tell(
     ("changes", "expected"),
     [
         ({"recipe": "tinny"}, "tiny"),
-        ({"data": "1 2 4 800"}, "more than there are"),
-        ({"data": "1 2 4 5.5"}, "whole numbers"),
+        ({"amounts": "1 2 4 800"}, "more than there are"),
+        ({"amounts": "1 2 4 5.5"}, "whole numbers"),
         ({"budget_hours": "0"}, "more than 0"),
         ({"budget_hours": "0.0001"}, "does not afford"),
         ({"sizes": "9e3 9.1e3"}, "9000 and 9100 are the same model of the ladder"),
-        ({"stores": "nowhere"}, "nowhere"),
+        ({"data": "nowhere"}, "nowhere"),
         ({"budget_flops": "1e12"}, "one budget"),
         ({"check_training": "1"}, "--check-training: expected more than 1"),
     ],

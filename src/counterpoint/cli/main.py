@@ -12,50 +12,17 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-from counterpoint.cli import (
-    catalogue,
-    checking,
-    collecting,
-    exporting,
-    ingesting,
-    judging,
-    mixing,
-    planning,
-    reporting,
-    robots,
-    scaling,
-    scaling_study,
-    scaling_tables,
-    showing,
-    sites,
-    training,
-)
-from counterpoint.cli.verb import AnyVerb, Reply
+from counterpoint.cli.verbs import VERBS
 from counterpoint.core.errors import CounterpointError, UnknownNameError, unknown_name
-from counterpoint.core.records import Json, finite_json
 
-_ALL: tuple[AnyVerb, ...] = (
-    *reporting.VERBS[:1],
-    *robots.VERBS,
-    *collecting.VERBS,
-    *ingesting.VERBS,
-    *planning.VERBS,
-    *catalogue.VERBS,
-    *mixing.VERBS,
-    *showing.VERBS,
-    *checking.VERBS,
-    *exporting.VERBS,
-    *sites.VERBS,
-    *training.VERBS,
-    *judging.VERBS,
-    *scaling_study.VERBS,
-    *scaling.VERBS,
-    *scaling_tables.VERBS,
-    *reporting.VERBS[1:],
-)
-VERBS = {verb.name: verb for verb in _ALL}
+if TYPE_CHECKING:
+    from counterpoint.cli.verb import AnyVerb, Reply
+    from counterpoint.core.records import Json
+
 EXTRAS = {
     "numcodecs": "ingest",
     "h5py": "ingest",
@@ -107,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if group := verbs_of(words):
             print(group)
             return 0 if words[1:] else 2
-        verb, rest = find_verb(words)
-        return run_verb(verb, rest, as_json=as_json)
+        name, rest = find_verb(words)
+        return run_verb(name, rest, as_json=as_json)
     except UnknownNameError as error:
         return _fail(error, as_json=as_json)
     except BrokenPipeError:
@@ -124,7 +91,7 @@ def overview() -> str:
             "",
             "usage: counterpoint VERB [...]      counterpoint VERB --help teaches a verb with an example",
             "",
-            _listing(VERBS.values()),
+            _listing(VERBS),
             "",
             "Every verb takes --json (one object on standard output) and exits with 0 when done, 1 where a check",
             "fails, 2 on bad usage or input. First steps: counterpoint demo --out demo-out",
@@ -134,25 +101,25 @@ def overview() -> str:
 
 def verbs_of(words: Sequence[str]) -> str:
     """Return the list of verbs that share a first word, if only that word (and --help) was given; else nothing."""
-    inner = [verb for name, verb in VERBS.items() if name.startswith(f"{words[0]} ")]
+    inner = {name: summary for name, summary in VERBS.items() if name.startswith(f"{words[0]} ")}
     is_bare = len(words) == 1 or words[1] in ("-h", "--help")
     return f"verbs of {words[0]}:\n{_listing(inner)}" if inner and is_bare else ""
 
 
-def _listing(verbs: Collection[AnyVerb]) -> str:
-    width = max(len(verb.name) for verb in verbs)
-    return "\n".join(f"  {verb.name.ljust(width)}  {verb.summary}" for verb in verbs)
+def _listing(verbs: Mapping[str, str]) -> str:
+    width = max(map(len, verbs))
+    return "\n".join(f"  {name.ljust(width)}  {summary}" for name, summary in verbs.items())
 
 
-def find_verb(words: Sequence[str]) -> tuple[AnyVerb, list[str]]:
-    """Split a command line into its verb, of one or two words, and the rest.
+def find_verb(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Split a command line into the name of its verb, of one or two words, and the rest.
 
     Raises:
         UnknownNameError: no such verb; offers the nearest.
     """
     for count in (2, 1):
         if (name := " ".join(words[:count])) in VERBS:
-            return VERBS[name], list(words[count:])
+            return name, list(words[count:])
     groups = {name.partition(" ")[0] for name in VERBS if " " in name}
     if words[0] in groups:
         inner = [name for name in VERBS if name.startswith(f"{words[0]} ")]
@@ -160,10 +127,17 @@ def find_verb(words: Sequence[str]) -> tuple[AnyVerb, list[str]]:
     raise unknown_name("verb", words[0], {*VERBS, *groups}, hint="See counterpoint --help.")
 
 
-def run_verb(verb: AnyVerb, words: Sequence[str], *, as_json: bool) -> int:
-    """Parse the words after a verb, run it, print its reply, and return the exit code."""
+def load_verb(name: str) -> AnyVerb:
+    """Import the module of one verb; help on all verbs and every other verb do without it."""
+    module = import_module(f"counterpoint.cli.verbs.{name.replace(' ', '.').replace('-', '_')}")
+    return cast("AnyVerb", module.VERB)
+
+
+def run_verb(name: str, words: Sequence[str], *, as_json: bool) -> int:
+    """Parse the words after a verb's name, run it, print its reply, and return the exit code."""
+    verb = load_verb(name)
     try:
-        arguments, run = verb.prepare(words)
+        arguments, run = verb.prepare(words, name, VERBS[name])
     except CounterpointError as error:
         return _fail(error, as_json=as_json)
     except SystemExit as stop:
@@ -194,6 +168,8 @@ def _print(reply: Reply, *, as_json: bool) -> None:
 
 
 def _print_json(data: dict[str, Json]) -> None:
+    from counterpoint.core.records import finite_json
+
     print(json.dumps(finite_json(data), allow_nan=False))
 
 

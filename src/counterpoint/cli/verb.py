@@ -57,10 +57,6 @@ Arguments = TypeVar("Arguments", bound=VerbArguments)
 class Verb(Generic[Arguments]):
     """One verb of the command line."""
 
-    name: str
-    """One or two words, as typed."""
-    summary: str
-    """One line for the list of verbs."""
     example: str
     """A command that teaches; shown by `--help`."""
     arguments: type[Arguments]
@@ -68,8 +64,8 @@ class Verb(Generic[Arguments]):
     resume: str = "nothing is lost; run the same command again."
     """What to tell after Ctrl-C."""
 
-    def prepare(self, words: Sequence[str]) -> tuple[VerbArguments, Callable[[], Reply]]:
-        """Parse the words after the verb; return the arguments and what to call.
+    def prepare(self, words: Sequence[str], name: str, summary: str) -> tuple[VerbArguments, Callable[[], Reply]]:
+        """Parse the words after the verb's name; return the arguments and what to call.
 
         Raises:
             ConfigError: an override without a value.
@@ -79,8 +75,8 @@ class Verb(Generic[Arguments]):
         rest, overrides = split_overrides(self.arguments, words) if takes_overrides else (list(words), {})
         arguments = tyro.cli(
             self.arguments,
-            prog=f"counterpoint {self.name}",
-            description=f"{self.summary}\n\nExample:\n  {self.example}",
+            prog=f"counterpoint {name}",
+            description=f"{summary}\n\nExample:\n  {self.example}",
             args=rest,
             config=(
                 tyro.conf.FlagCreatePairsOff,
@@ -97,16 +93,6 @@ class AnyVerb(Protocol):
     """A verb, whatever its arguments."""
 
     @property
-    def name(self) -> str:
-        """One or two words, as typed."""
-        ...
-
-    @property
-    def summary(self) -> str:
-        """One line for the list of verbs."""
-        ...
-
-    @property
     def example(self) -> str:
         """A command that teaches."""
         ...
@@ -116,8 +102,8 @@ class AnyVerb(Protocol):
         """What to tell after Ctrl-C."""
         ...
 
-    def prepare(self, words: Sequence[str]) -> tuple[VerbArguments, Callable[[], Reply]]:
-        """Parse the words after the verb; return the arguments and what to call."""
+    def prepare(self, words: Sequence[str], name: str, summary: str) -> tuple[VerbArguments, Callable[[], Reply]]:
+        """Parse the words after the verb's name; return the arguments and what to call."""
         ...
 
 
@@ -156,6 +142,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(header), *map(line, cells)])
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """Return `[low, high]` in four digits."""
+    return f"[{ends[0]:.4g}, {ends[1]:.4g}]"
 
 
 def _cell(value: object) -> str:

@@ -124,7 +124,7 @@ def _data(data: TrainingData) -> list[str]:
     usable = data.usable
     if usable.ranges:
         rows.append(
-            f"left out of it: {usable.left_out_s / 3600:.2f} h that 'counterpoint check --fix' marked, or that touch "
+            f"left out of it: {usable.left_out_s / 3600:.2f} h that 'counterpoint check --mark' marked, or that touch "
             f"what it marked; {usable.left_out_episodes} episode(s) wholly"
         )
     return [f"{total:.2f} h of {len(data.episodes)} robot(s) for training", *rows]

@@ -105,7 +105,7 @@ class BatchMaker:
             reference = self._sampler.draw(rng)  # its commands begin late or end early: marks spoil all of it
         raise ConfigError(
             f"loader: {DRAWS} episodes in turn have no window that marked ranges do not touch; see "
-            "'counterpoint check STORE', and take marks back with --unfix"
+            "'counterpoint check STORE', and take marks back with --unmark"
         )
 
     def prepared(self, reference: EpisodeReference) -> PreparedEpisode:

@@ -1,4 +1,4 @@
-"""Ranges that `counterpoint check --fix` marked: no training window touches them.
+"""Ranges that `counterpoint check --mark` marked: no training window touches them.
 
     episode    |-----------xxxxx------------------|
     decisions  |------|  horizon  | age |---------|     none whose events or knots would lie in the range
@@ -91,7 +91,7 @@ def usable_episodes(
     if not kept:
         raise ConfigError(
             f"every window of the {left_out_episodes} chosen episode(s) touches a range that is marked to be left out; "
-            "see 'counterpoint check STORE', and take marks back with --unfix"
+            "see 'counterpoint check STORE', and take marks back with --unmark"
         )
     return Usable(episodes=kept, ranges=ranges, left_out_s=left_out_s, left_out_episodes=left_out_episodes)
 

@@ -116,7 +116,9 @@ def fine_tuning_column(path: Path, columns: Mapping[str, Column], name: str | No
         and not is_divergence(each)
     ]  # fmt: skip
     if len(found) > 1:
-        raise ConfigError(f"{path}: which of {', '.join(found)} is the amount of fine-tuning data? Name it with --data")
+        raise ConfigError(
+            f"{path}: which of {', '.join(found)} is the amount of fine-tuning data? Name it with --amount"
+        )
     if found:
         return found[0]
     known = known_column(columns, NAMES["data"])

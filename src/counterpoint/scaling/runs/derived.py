@@ -41,7 +41,7 @@ def derivable(role: str, table: Mapping[str, Column]) -> str:
     flops = next((name for each, name in names.items() if _FLOPS.search(each)), None)
     size = next((name for each, name in names.items() if _SIZE.search(each)), None)
     if role == "data" and flops is not None and size is not None:
-        return f"; D = C / 6N is --data '{quoted(flops)} / (6 * {quoted(size)})'"
+        return f"; D = C / 6N is --amount '{quoted(flops)} / (6 * {quoted(size)})'"
     score = next((name for each, name in names.items() if is_score(name)), None)
     if role == "loss" and score is not None:
         return f"; an error of scores is --loss '{error_of(score, table[score])}'"

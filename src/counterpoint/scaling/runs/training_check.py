@@ -81,5 +81,5 @@ def short_words(checks: Sequence[TrainingCheck]) -> list[str]:
     return [
         f"Runs are short of training: {worst.longer_steps / worst.steps:g} times the steps took "
         f"{100 * worst.gain:.0f}% off the error at {worst.amount:g} {worst.unit}, so exponents of data hold training "
-        "too; plan the study again with more --steps, or with less --data."
+        "too; plan the study again with more --steps, or with smaller --amounts."
     ]

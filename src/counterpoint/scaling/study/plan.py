@@ -77,11 +77,13 @@ class PlanConfig:
                 raise ConfigError(f"--{name}: expected more than 0, got {budget:g}")
         if (self.budget_s is None) == (self.budget_flops is None):
             raise ConfigError("give one budget: --budget-hours H (of this machine) or --budget-flops C")
-        for name, values in (("sizes", self.sizes), ("data", self.amounts)):
+        for name, values in (("sizes", self.sizes), ("amounts", self.amounts)):
             if not values or min(values) <= 0 or len(set(values)) < len(values) or not np.isfinite(values).all():
                 raise ConfigError(f"--{name}: expected different positive numbers, got {values}")
         if self.unit == "episodes" and any(value != int(value) for value in self.amounts):
-            raise ConfigError(f"--data: expected whole numbers of episodes, got {self.amounts}; or give --unit hours")
+            raise ConfigError(
+                f"--amounts: expected whole numbers of episodes, got {self.amounts}; or give --unit hours"
+            )
         for name, count in (("seeds", self.num_seeds), ("floor-steps", self.floor_steps), ("workers", self.workers)):
             if count < 1:
                 raise ConfigError(f"--{name}: expected at least 1, got {count}")
@@ -181,7 +183,7 @@ def check_amounts(pool: Pool, amounts: Sequence[float], unit: Unit) -> None:
     if max(amounts) > most * (1 + 1e-9):
         per = {robot: len(found) for robot, found in pool.training.items()}
         raise ConfigError(
-            f"--data: {max(amounts):g} {unit} a robot are more than there are for training ({most:g}; training "
+            f"--amounts: {max(amounts):g} {unit} a robot are more than there are for training ({most:g}; training "
             f"episodes: {', '.join(f'{robot} {count}' for robot, count in per.items())}); collect more or give less"
         )
 

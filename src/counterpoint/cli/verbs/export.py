@@ -1,4 +1,4 @@
-"""The verb `export`: episodes of a store as another format."""
+"""The verb `export`: episodes of a store in another format."""
 
 from __future__ import annotations
 
@@ -59,13 +59,9 @@ def run_export(arguments: ExportArguments) -> Reply:
     return Reply(data=report.to_dict(), text="\n".join(lines))
 
 
-VERBS = (
-    Verb(
-        name="export",
-        summary="Write episodes as LeRobot, MCAP or RLDS, for other tools to read.",
-        example="counterpoint export data/mine --format lerobot-v3 --to exports/mine",
-        arguments=ExportArguments,
-        run=run_export,
-        resume="an unfinished folder has the ending .partial; run the same command again, it starts anew.",
-    ),
+VERB = Verb(
+    example="counterpoint export data/mine --format lerobot-v3 --to exports/mine",
+    arguments=ExportArguments,
+    run=run_export,
+    resume="an unfinished folder has the ending .partial; run the same command again, it starts anew.",
 )

@@ -1,4 +1,4 @@
-"""The verb that learns: `train RECIPE [--dotted.override VALUE]`."""
+"""The verb `train`: train a policy by a recipe."""
 
 from __future__ import annotations
 
@@ -54,13 +54,9 @@ def run_train(arguments: TrainArguments) -> Reply:
     )
 
 
-VERBS = (
-    Verb(
-        name="train",
-        summary="Train a policy by a recipe; any setting is overridden by its dotted path.",
-        example="counterpoint train single_robot --data.stores data/ur5e --steps 500 --out runs/first",
-        arguments=TrainArguments,
-        run=run_train,
-        resume="run the same command again with --resume to go on from the newest checkpoint.",
-    ),
+VERB = Verb(
+    example="counterpoint train single_robot --data.stores data/ur5e --steps 500 --out runs/first",
+    arguments=TrainArguments,
+    run=run_train,
+    resume="run the same command again with --resume to go on from the newest checkpoint.",
 )

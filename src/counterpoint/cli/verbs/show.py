@@ -1,4 +1,4 @@
-"""The verb `show`: one episode to look at."""
+"""The verb `show`: one episode in a viewer or as a page."""
 
 from __future__ import annotations
 
@@ -60,12 +60,8 @@ def run_show(arguments: ShowArguments) -> Reply:
     return Reply(data=data, text=f"{', '.join(written) or 'opened a viewer'}{hint}")
 
 
-VERBS = (
-    Verb(
-        name="show",
-        summary="Look at one episode: every stream on its own times, pictures and words.",
-        example="counterpoint show data/ur5e ur5e-reach-0 --save episode.rrd",
-        arguments=ShowArguments,
-        run=run_show,
-    ),
+VERB = Verb(
+    example="counterpoint show data/ur5e ur5e-reach-0 --save episode.rrd",
+    arguments=ShowArguments,
+    run=run_show,
 )

@@ -1,4 +1,4 @@
-"""The verb `check`: damage in a store, and faults in what its episodes say."""
+"""The verb `check`: damaged files and faulty recordings in a store."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class CheckArguments(ParallelArguments, OverridableArguments):
     """Look only at episodes of this robot."""
     pictures: bool = False
     """Put all cameras into the video view first, so that pictures are checked; else those that are there already."""
-    fix: bool = False
+    mark: bool = False
     """Mark spoilt and idle ranges to be left out of training. Nothing is deleted."""
-    unfix: bool = False
+    unmark: bool = False
     """Take those marks back."""
     again: bool = False
     """Check again also what was checked before with the same thresholds."""
@@ -53,8 +53,8 @@ def run_check(arguments: CheckArguments) -> Reply:
     from counterpoint.core.config import apply_overrides
     from counterpoint.store import Store, build_video_view
 
-    if arguments.fix and arguments.unfix:
-        raise ConfigError("fix: marks ranges and --unfix takes the marks back; give one of them")
+    if arguments.mark and arguments.unmark:
+        raise ConfigError("--mark and --unmark: expected at most one of them, got both")
     limits = apply_overrides(Thresholds(), arguments.overrides)
     if arguments.thresholds:
         return _explain(limits)
@@ -71,7 +71,7 @@ def run_check(arguments: CheckArguments) -> Reply:
         limits,
         checks=checks,
         robot=arguments.robot,
-        drop=True if arguments.fix else False if arguments.unfix else None,
+        drop=True if arguments.mark else False if arguments.unmark else None,
         again=arguments.again,
         engine=engine,
         progress=True,
@@ -141,20 +141,16 @@ def _quality_text(arguments: CheckArguments, run: CheckRun, summary: CheckSummar
         )
     if summary.dropped_hours:
         lines.append(
-            f"{3600 * summary.dropped_hours:.1f} s are marked to be left out of training; --unfix takes it back"
+            f"{3600 * summary.dropped_hours:.1f} s are marked to be left out of training; --unmark takes it back"
         )
     elif any(each.seconds for each in summary.checks):
-        lines.append("next: --report FILE.html shows where; --fix marks spoilt ranges to be left out of training")
+        lines.append("next: --report FILE.html shows where; --mark marks spoilt ranges to be left out of training")
     return lines
 
 
-VERBS = (
-    Verb(
-        name="check",
-        summary="Look for damage in a store and for faults in its episodes; exit code 1 if damaged or one fails.",
-        example="counterpoint check data/ur5e --verify --report quality.html",
-        arguments=CheckArguments,
-        run=run_check,
-        resume="nothing was changed; run the same command again.",
-    ),
+VERB = Verb(
+    example="counterpoint check data/ur5e --verify --report quality.html",
+    arguments=CheckArguments,
+    run=run_check,
+    resume="nothing was changed; run the same command again.",
 )

@@ -1,4 +1,4 @@
-"""The verb `catalog`: what a store holds, what is alike, what it looks like."""
+"""The verb `catalog`: what a store holds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from counterpoint.catalog import Share
     from counterpoint.store import Store
 
+
 View = Literal["summary", "list", "query", "search", "duplicates", "map"]
+
+
 SHOWN_GROUPS = 20
+
+
 SHOWN_WORDS = 48
 
 
@@ -187,12 +192,8 @@ def _shortened(words: str) -> str:
     return words if len(words) <= SHOWN_WORDS else words[: SHOWN_WORDS - 3] + "..."
 
 
-VERBS = (
-    Verb(
-        name="catalog",
-        summary="Say what a store holds: hours by robot, task, site; SQL, text search, duplicates, a map.",
-        example="counterpoint catalog data/ur5e search pick up the red cube",
-        arguments=CatalogArguments,
-        run=run_catalog,
-    ),
+VERB = Verb(
+    example="counterpoint catalog data/ur5e search pick up the red cube",
+    arguments=CatalogArguments,
+    run=run_catalog,
 )

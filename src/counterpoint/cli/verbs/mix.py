@@ -1,4 +1,4 @@
-"""The verb `mix`: a frozen choice of episodes with weights, splits and statistics."""
+"""The verb `mix`: a fixed selection of episodes with weights, splits and statistics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional, UseAppendAction
 
+from counterpoint.cli.flag_values import read_number, split_pair
 from counterpoint.cli.verb import Reply, Verb, VerbArguments, table
 from counterpoint.core.errors import ConfigError, unknown_name
 from counterpoint.core.records import Json
 
 if TYPE_CHECKING:
     from counterpoint.catalog.mixtures.freeze import FrozenMixture, PartRequest
+
 
 SplitBy = Literal["episode", "site", "environment", "task", "robot", "operator", "duplicate"]
 
@@ -126,7 +128,7 @@ def _parts(parts: Sequence[str], weights: Sequence[str], caps: Sequence[str]) ->
     """Read `name=SQL`, `name=0.3` and `name=100` (or one number for all parts) as typed."""
     from counterpoint.catalog.mixtures.freeze import PartRequest
 
-    requests = {name: query for name, query in (_pair(part, "--part", "name=SQL condition") for part in parts)}
+    requests = {name: query for name, query in (split_pair(part, "--part", "name=SQL condition") for part in parts)}
     if len(requests) < len(parts):
         raise ConfigError(f"--part: expected names that differ, got {', '.join(parts)}")
     requests = requests or {"all": "true"}
@@ -134,14 +136,11 @@ def _parts(parts: Sequence[str], weights: Sequence[str], caps: Sequence[str]) ->
     for flag, words in (("--weight", weights), ("--cap-hours", caps)):
         for word in words:
             named = word if "=" in word or flag == "--weight" else None
-            name, value = _pair(named, flag, "name=number") if named is not None else ("", word)
+            name, value = split_pair(named, flag, "name=number") if named is not None else ("", word)
             if name and name not in requests:
                 raise unknown_name("part", name, requests, hint=f"({flag})")
-            try:
-                for each in [name] if name else list(requests):
-                    numbers[flag][each] = float(value)
-            except ValueError as error:
-                raise ConfigError(f"{flag}: expected a number, got {value!r}") from error
+            for each in [name] if name else list(requests):
+                numbers[flag][each] = read_number(value, flag)
     return tuple(
         PartRequest(
             name=name, query=query, weight=numbers["--weight"].get(name), cap_hours=numbers["--cap-hours"].get(name)
@@ -150,20 +149,9 @@ def _parts(parts: Sequence[str], weights: Sequence[str], caps: Sequence[str]) ->
     )
 
 
-def _pair(word: str, flag: str, form: str) -> tuple[str, str]:
-    name, sign, value = word.partition("=")
-    if not sign or not name.strip() or not value.strip():
-        raise ConfigError(f"{flag}: expected {form}, got {word!r}")
-    return name.strip(), value.strip()
-
-
-VERBS = (
-    Verb(
-        name="mix",
-        summary="Freeze which episodes to train on: queries, weights, splits without leaks, statistics.",
-        example="counterpoint mix data/real data/sim --part \"real=source = 'real'\" --part sim=true --weight sim=0.3 "
-        "--split site duplicate --into mixtures/first",
-        arguments=MixArguments,
-        run=run_mix,
-    ),
+VERB = Verb(
+    example="counterpoint mix data/real data/sim --part \"real=source = 'real'\" --part sim=true --weight sim=0.3 "
+    "--split site duplicate --into mixtures/first",
+    arguments=MixArguments,
+    run=run_mix,
 )

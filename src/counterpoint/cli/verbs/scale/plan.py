@@ -1,4 +1,4 @@
-"""Verbs of `scale` that make runs: plan a study before paying for it, and execute it."""
+"""The verb `scale plan`: a scaling study that fits a budget."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tyro.conf import Positional
-
-from counterpoint.cli.verb import AnyVerb, OverridableArguments, Reply, Verb, VerbArguments, table
+from counterpoint.cli.verb import OverridableArguments, Reply, Verb, table
 from counterpoint.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,20 +21,20 @@ class PlanArguments(OverridableArguments):
     """Folder of the study; `study.json` in it is frozen."""
     sizes: tuple[float, ...]
     """Sizes of the model in parameters of its blocks, such as 3e4 1e5 3e5; the nearest models are taken."""
-    data: tuple[float, ...]
+    amounts: tuple[float, ...]
     """Amounts of data a robot, such as 6 12 25 50 100 200; each is a subset of the larger ones."""
     budget_hours: float | None = None
     """Hours of this machine that the whole study may take; steps are chosen to use them. This or --budget-flops."""
     budget_flops: float | None = None
     """FLOPs of training that the whole study may take. This or --budget-hours."""
-    stores: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
     """Episode stores."""
     mixture: Path | None = None
     """Folder that `counterpoint mix` wrote, instead of stores."""
     recipe: str = "demo"
     """Recipe of the runs, see `counterpoint train list`; its model gives what sizes do not decide."""
     unit: Literal["episodes", "hours"] = "episodes"
-    """What --data counts."""
+    """What --amounts counts."""
     seeds: int = 2
     """Runs of each size and amount."""
     subsets: Literal["shared", "by_seed"] = "shared"
@@ -76,24 +74,6 @@ class PlanArguments(OverridableArguments):
     held out, to see whether runs are trained enough; 0 for no check."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunArguments(VerbArguments):
-    """Arguments of `scale run`."""
-
-    study: Positional[Path]
-    """Folder that `scale plan` wrote."""
-    engine: Literal["local", "ray"] = "local"
-    """Where runs are executed: processes of this machine, or a Ray cluster that shares the folders."""
-    workers: int | None = None
-    """Runs at the same time; one a core where left out."""
-    address: str | None = None
-    """Ray cluster to join."""
-    predict_holdout: bool = False
-    """Predict the held-out runs, write that down in `prediction.json`, and run none of them yet."""
-    release_holdout: bool = False
-    """Predict the held-out runs, write the prediction down, and run them."""
-
-
 def run_plan(arguments: PlanArguments) -> Reply:
     """Plan a study: measure, size it to the budget, say what it can tell, and freeze it."""
     from counterpoint.engine.progress import Progress
@@ -123,15 +103,18 @@ def plan_config(arguments: PlanArguments) -> PlanConfig:
     from counterpoint.train.recipes import resolve
 
     training = resolve(arguments.recipe, arguments.overrides)
-    stores = tuple(path.expanduser().resolve() for path in arguments.stores or training.data.stores)
+    stores = tuple(path.expanduser().resolve() for path in arguments.data or training.data.stores)
     mixture = str(arguments.mixture.expanduser().resolve()) if arguments.mixture else training.data.mixture
     if not stores and not mixture:
-        raise ConfigError("scale plan: expected --stores or --mixture, got neither; collect one: counterpoint collect")
+        raise ConfigError(
+            "scale plan: expected --data STORE... or --mixture FOLDER, got neither. "
+            "Create a store with counterpoint ingest or counterpoint collect"
+        )
     return PlanConfig(
         recipe=arguments.recipe,
         training=replace(training, data=replace(training.data, stores=stores, mixture=mixture)),
         sizes=arguments.sizes,
-        amounts=arguments.data,
+        amounts=arguments.amounts,
         unit=arguments.unit,
         num_seeds=arguments.seeds,
         subsets=arguments.subsets,
@@ -156,41 +139,6 @@ def plan_config(arguments: PlanArguments) -> PlanConfig:
         keep_checkpoints=arguments.keep_checkpoints,
         longer=arguments.check_training,
     )
-
-
-def run_run(arguments: RunArguments) -> Reply:
-    """Execute what a study still lacks; exit code 1 where a run failed."""
-    from counterpoint.scaling.runs.training_check import check_words
-    from counterpoint.scaling.study.execute import run_study
-
-    state = run_study(
-        arguments.study,
-        engine=arguments.engine,
-        workers=arguments.workers,
-        address=arguments.address,
-        predict=arguments.predict_holdout,
-        release=arguments.release_holdout,
-    )
-    lines = [
-        f"{state.done} of {state.total} runs done ({state.train_s / 3600:.2f} hours of training); table: {state.table}",
-        *(f"FAILED {each.run}: {each.reason}" for each in state.failures),
-        *check_words(state.checks),
-    ]
-    if state.failures:
-        lines.append("failed runs are tried again when the same command is run again")
-    elif state.waiting:
-        lines += [
-            f"{state.waiting} held-out runs wait; next, predict them, put the prediction where it cannot change, "
-            "and run them:",
-            f"  counterpoint scale fit {state.table} --out {arguments.study / 'fit'}",
-            f"  counterpoint scale run {arguments.study} --predict-holdout",
-            f"  counterpoint scale run {arguments.study} --release-holdout",
-        ]
-    else:
-        lines.append(
-            f"next: counterpoint scale verify {arguments.study / 'fit'} --runs {state.table} --holdout held_out"
-        )
-    return Reply(data=state.to_dict(), text="\n".join(lines), passed=not state.failures)
 
 
 def _described(plan: Plan, config: PlanConfig, folder: Path) -> str:
@@ -234,21 +182,9 @@ def _described(plan: Plan, config: PlanConfig, folder: Path) -> str:
     return "\n".join(lines)
 
 
-VERBS: tuple[AnyVerb, ...] = (
-    Verb(
-        name="scale plan",
-        summary="Plan a scaling study within a budget: what it costs and what it can tell, before any run.",
-        example="counterpoint scale plan --stores data/sim --budget-hours 8 --sizes 3e4 1e5 3e5 1e6 3e6 "
-        "--data 6 12 25 50 100 200 --seeds 2 --out study",
-        arguments=PlanArguments,
-        run=run_plan,
-    ),
-    Verb(
-        name="scale run",
-        summary="Execute a study: resumable, held-out runs only when released, one run table.",
-        example="counterpoint scale run study --workers 2",
-        arguments=RunArguments,
-        run=run_run,
-        resume="finished runs are kept; run the same command again to go on.",
-    ),
+VERB = Verb(
+    example="counterpoint scale plan --data data/sim --budget-hours 8 --sizes 3e4 1e5 3e5 1e6 3e6 "
+    "--amounts 6 12 25 50 100 200 --seeds 2 --out study",
+    arguments=PlanArguments,
+    run=run_plan,
 )

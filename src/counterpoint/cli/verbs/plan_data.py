@@ -1,4 +1,4 @@
-"""The verb `plan-data`: cores, storage and network that a stream of robot data needs."""
+"""The verb `plan-data`: the cores, storage and network that a fleet's data need."""
 
 from __future__ import annotations
 
@@ -123,12 +123,8 @@ def _rate(megabits_s: float) -> str:
     return f"{megabits_s:,.0f} Mbit/s" if megabits_s >= 10 else f"{megabits_s:,.3g} Mbit/s"
 
 
-VERBS = (
-    Verb(
-        name="plan-data",
-        summary="Work out cores, storage and network for a fleet's data, from what this machine is measured to do.",
-        example="counterpoint plan-data --hours 270000 --weekly 10000 --cameras 2 --save-rates rates.json",
-        arguments=PlanDataArguments,
-        run=run_plan_data,
-    ),
+VERB = Verb(
+    example="counterpoint plan-data --hours 270000 --weekly 10000 --cameras 2 --save-rates rates.json",
+    arguments=PlanDataArguments,
+    run=run_plan_data,
 )

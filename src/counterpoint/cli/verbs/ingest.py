@@ -1,22 +1,23 @@
-"""The verbs `ingest` and `prepare`: logs into a store, and the store made ready for training."""
+"""The verb `ingest`: robot logs into a store."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
 from counterpoint.cli.engines import ParallelArguments
-from counterpoint.cli.verb import AnyVerb, Reply, Verb
+from counterpoint.cli.verb import Reply, Verb
+from counterpoint.cli.verbs.prepare import describe_prepared
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.episode import Source
 from counterpoint.core.errors import ConfigError, IngestError
 from counterpoint.core.records import Json
 
 if TYPE_CHECKING:
-    from counterpoint.ingest import PrepareReport, RobotMapping
+    from counterpoint.ingest import RobotMapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +47,6 @@ class IngestArguments(ParallelArguments):
     """Who or what moved the robot."""
     licence: str = ""
     """Under which licence they may be used."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrepareArguments(ParallelArguments):
-    """Arguments of `prepare`."""
-
-    store: Positional[Path]
-    """Store to make ready."""
-    preset: Literal["5hz", "10hz", "native"] = "5hz"
-    """Pictures a second in the video view; `native` keeps every picture, for small stores."""
 
 
 def run_ingest(arguments: IngestArguments) -> Reply:
@@ -100,28 +91,9 @@ def run_ingest(arguments: IngestArguments) -> Reply:
     if arguments.prepare and report.added + report.skipped:  # skipped ones too: an ingest before may have been killed
         prepared = prepare(arguments.into, engine=engine)
         data["prepared"] = prepared.to_dict()
-        lines.append(_prepared(arguments.into, prepared))
+        lines.append(describe_prepared(arguments.into, prepared))
         passed = passed and not prepared.failed
     return Reply(data=data, text="\n".join(lines), passed=passed)
-
-
-def run_prepare(arguments: PrepareArguments) -> Reply:
-    """Build what is missing for training; exit code 1 where an episode could not be prepared."""
-    from counterpoint.ingest import prepare
-
-    report = prepare(arguments.store, preset=arguments.preset, engine=arguments.open_engine())
-    return Reply(data=report.to_dict(), text=_prepared(arguments.store, report), passed=not report.failed)
-
-
-def _prepared(root: Path, report: PrepareReport) -> str:
-    lines = [
-        f"{root}: {report.episodes} episodes ready; new in the views: {report.low_built} episodes, "
-        f"{report.streams_built} camera streams; {report.checked} episodes checked"
-    ]
-    if report.findings:
-        lines.append(f"{report.findings} warnings and failures of quality in all; see: counterpoint check {root}")
-    lines += [f"{name}: {message}" for name, message in report.failed.items()]
-    return "\n".join(lines)
 
 
 def _write_mapping(arguments: IngestArguments, robot: Embodiment | RobotMapping | None, path: Path) -> Reply:
@@ -157,21 +129,9 @@ def _robot(name: str) -> Embodiment | RobotMapping:
     return load_mapping(Path(name)) if name.endswith(".json") else load_embodiment(name)
 
 
-VERBS: tuple[AnyVerb, ...] = (
-    Verb(
-        name="ingest",
-        summary="Read logs of robots into a store; resumable, and twice is the same as once.",
-        example="counterpoint ingest my_lerobot_dataset logs/ --into data/mine --robot my_arm --workers 4",
-        arguments=IngestArguments,
-        run=run_ingest,
-        resume="whole episodes are kept; run the same command again to go on.",
-    ),
-    Verb(
-        name="prepare",
-        summary="Build the training views of a store and check its episodes, what is missing of them.",
-        example="counterpoint prepare data/mine --workers 4",
-        arguments=PrepareArguments,
-        run=run_prepare,
-        resume="what was built is kept; run the same command again to go on.",
-    ),
+VERB = Verb(
+    example="counterpoint ingest my_lerobot_dataset logs/ --into data/mine --robot my_arm --workers 4",
+    arguments=IngestArguments,
+    run=run_ingest,
+    resume="whole episodes are kept; run the same command again to go on.",
 )

@@ -1,4 +1,4 @@
-"""The verb that makes episodes: `collect`."""
+"""The verb `collect`: episodes of a scripted expert in simulation."""
 
 from __future__ import annotations
 
@@ -50,13 +50,9 @@ def run_collect(arguments: CollectArguments) -> Reply:
     return Reply(data=cast(dict[str, Json], summary.to_dict()), text=str(summary))
 
 
-VERBS = (
-    Verb(
-        name="collect",
-        summary="Record episodes of a scripted expert in simulation.",
-        example="counterpoint collect --robot ur5e --task reach -n 200 --into data/ur5e",
-        arguments=CollectArguments,
-        run=run_collect,
-        resume="whole episodes are kept; run the same command again to go on.",
-    ),
+VERB = Verb(
+    example="counterpoint collect --robot ur5e --task reach -n 200 --into data/ur5e",
+    arguments=CollectArguments,
+    run=run_collect,
+    resume="whole episodes are kept; run the same command again to go on.",
 )

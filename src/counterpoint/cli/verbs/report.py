@@ -1,4 +1,4 @@
-"""Verbs that tell the whole story: `demo` and `report`."""
+"""The verb `report`: a run or a fit as one HTML page."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from counterpoint.cli.verb import Reply, Verb, VerbArguments
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoArguments(VerbArguments):
-    """Arguments of `demo`."""
-
-    out: Path = Path("demo-out")
-    """Folder for everything the demo makes; the report is report.html in it."""
-    logs: Path | None = None
-    """Folder with recordings of real robots (LeRobot datasets) to train on too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +22,6 @@ class ReportArguments(VerbArguments):
     """Of a fit: price of an hour (or whatever unit the data are counted in) of robot data."""
     gpu_hour: float = 2.5
     """Of a fit: price of an hour of the device that trains."""
-
-
-def run_demo(arguments: DemoArguments) -> Reply:
-    """Go the whole way: collect, ingest, train, evaluate, roll out, fit a law, report."""
-    from counterpoint import demo
-
-    result = demo.run_demo(arguments.out, logs=arguments.logs)
-    return Reply(data=result.to_dict(), text=f"{result.summary}\n\ndone; open {result.report}")
 
 
 def run_report(arguments: ReportArguments) -> Reply:
@@ -67,20 +49,8 @@ def _report_fit(arguments: ReportArguments) -> Path:
     )
 
 
-VERBS = (
-    Verb(
-        name="demo",
-        summary="The whole way in ten minutes: collect, train, evaluate, roll out, report.",
-        example="counterpoint demo --out demo-out --logs recordings",
-        arguments=DemoArguments,
-        run=run_demo,
-        resume="run the same command again; stages that are done are not repeated.",
-    ),
-    Verb(
-        name="report",
-        summary="Write a run as one self-contained HTML file with figures and tables.",
-        example="counterpoint report demo-out",
-        arguments=ReportArguments,
-        run=run_report,
-    ),
+VERB = Verb(
+    example="counterpoint report demo-out",
+    arguments=ReportArguments,
+    run=run_report,
 )
