@@ -8,8 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from multiprocessing import get_context
 from pathlib import Path
 
-from tqdm import tqdm
-
+from counterpoint.engine.progress import Progress
 from counterpoint.robots.library import load_robot
 from counterpoint.sim.collect import collect
 from counterpoint.sim.tasks import load_task
@@ -31,9 +30,7 @@ def collect_all(
         CounterpointError: what `collect` raises.
     """
     rounds = {pair: deque(plan_rounds(count)) for pair, count in episodes.items()}
-    bar = tqdm(
-        total=sum(episodes.values()), desc="collect", unit="ep", disable=not progress or None, dynamic_ncols=True
-    )
+    bar = Progress("collect", total=sum(episodes.values()), unit="episode", shown=progress)
     with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         pending: dict[Future[int], tuple[str, str]] = {}
 

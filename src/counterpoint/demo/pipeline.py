@@ -7,13 +7,10 @@ ingest   data/real     offline  offline.json   law      law/, law.json          
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from tqdm import tqdm
 
 from counterpoint.core.config import to_dict
 from counterpoint.core.errors import ConfigError
@@ -22,6 +19,7 @@ from counterpoint.demo.collecting import collect_all
 from counterpoint.demo.config import DemoConfig, curve, rollouts, training, training_seconds
 from counterpoint.demo.speed import speed_sentence
 from counterpoint.demo.stages import Stages, num_cores
+from counterpoint.engine.progress import Progress, write_line
 from counterpoint.evaluate.offline import evaluate_offline
 from counterpoint.evaluate.rollout import RolloutConfig, RolloutResult, rollout, worker_pool
 from counterpoint.evaluate.worlds import fitting_pairs
@@ -106,7 +104,7 @@ def run_demo(
         out: folder for everything; the report is `out/report.html`.
         logs: recordings of real robots to train on as well.
         config: budgets.
-        progress: whether to show progress bars.
+        progress: whether to show progress.
         say: shows one line; writes to standard error by default.
 
     Raises:
@@ -115,7 +113,7 @@ def run_demo(
     """
     config = config or DemoConfig()
     _check_same(out, config, logs)
-    show = say or _say
+    show = say or write_line
     cores = min(config.workers, num_cores())
     stages = Stages(out, total=6 + (logs is not None), cores=cores, say=show)
     demo = Demo(config=config, out=out, logs=logs, progress=progress, stages=stages)
@@ -211,14 +209,8 @@ def _rollout(demo: Demo) -> str:
 
 
 def _with_bar(kind: str, config: RolloutConfig, pool: Executor | None, progress: bool) -> list[RolloutResult]:
-    with tqdm(desc=f"rollout {kind}", unit="group", disable=not progress or None, dynamic_ncols=True) as bar:
-
-        def on_group(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-            bar.refresh()
-
-        return rollout(config, on_group, pool=pool)
+    with Progress(f"rollout {kind}", unit="group", shown=progress) as bar:
+        return rollout(config, bar.reach, pool=pool)
 
 
 def _attach_films(rows: list[Json], filmed: list[dict[str, Json]], out: Path) -> None:
@@ -243,14 +235,8 @@ def _law(demo: Demo) -> str:
     speed = float(str(last["step"])) / float(str(last["elapsed_s"]))
     config = curve(demo.config, demo.training(), speed)
     config = replace(config, amounts=usable_amounts(config))
-    with tqdm(desc="law", unit="run", disable=not demo.progress or None, dynamic_ncols=True) as bar:
-
-        def on_run(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-            bar.refresh()
-
-        study = run_curve(config, demo.out / "law", on_run)
+    with Progress("law", unit="run", shown=demo.progress) as bar:
+        study = run_curve(config, demo.out / "law", bar.reach)
     law = fit_curve(study, config.law)
     write_json(demo.out / "law.json", law)
     fits = law["fits"]
@@ -275,7 +261,3 @@ def write_json(path: Path, value: dict[str, Json]) -> None:
     part = path.with_suffix(".part")
     part.write_text(json.dumps(finite_json(value), indent=1, allow_nan=False), encoding="utf-8")
     part.replace(path)
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
