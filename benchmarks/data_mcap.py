@@ -24,8 +24,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from counterpoint.ingest.mcap.file import McapFile
 from counterpoint.ingest.messages.decode import LayoutDecoder
-from counterpoint.ingest.messages.gather import Gathered
-from counterpoint.ingest.messages.pick import pick
+from counterpoint.ingest.messages.extract import extract
+from counterpoint.ingest.messages.series import SeriesBuilder
 
 START = 1_700_000_000_000_000_000
 JOINTS = 14
@@ -72,22 +72,22 @@ def read_ours(path: Path) -> Values:
     log = McapFile(path)
     topic = log.topics[TOPIC]
     decoder = LayoutDecoder(topic, str(path))
-    series: dict[str, Gathered] = {}
+    series: dict[str, SeriesBuilder] = {}
     first = 0
     for block in log.blocks():
         for batch in decoder.decode(block.payloads):
-            for picked in pick(topic, "joints", batch, str(path)):
-                gathered = series.setdefault(
-                    picked.feature,
-                    Gathered(
-                        feature=picked.feature,
+            for extracted in extract(topic, "joints", batch, str(path)):
+                builder = series.setdefault(
+                    extracted.feature,
+                    SeriesBuilder(
+                        feature=extracted.feature,
                         where=str(path),
-                        names=picked.names,
-                        width=picked.values.shape[1],
+                        names=extracted.names,
+                        width=extracted.values.shape[1],
                         strict=True,
                     ),
                 )
-                gathered.add(picked, block, first)
+                builder.add(extracted, block, first)
         first += len(block.payloads)
     position, velocity = (series[f"{TOPIC}.{part}"].series()[0] for part in ("position", "velocity"))
     return np.concatenate([position.capture_ns[:, None] - START, position.values, velocity.values], axis=1)

@@ -87,7 +87,7 @@ def test_a_claim_whose_owner_died_is_taken_over(tmp_path: Path) -> None:
     with (tmp_path / "store/catalogue/content" / f"{content[:2]}.txt").open("a") as file:
         file.write(f"{content} torn")
     assert ingest([made.root], tmp_path / "store", progress=False).added == 1
-    assert ledger.holder(content) is not None
+    assert ledger.existing(content) is not None
     shutil.rmtree(tmp_path / "store/catalogue")  # derived: made again from the store
     assert ingest([made.root], tmp_path / "store", progress=False).skipped == 1
 

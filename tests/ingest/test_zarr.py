@@ -204,7 +204,7 @@ def test_bad_content_gives_a_reason(tmp_path: Path, name: str) -> None:
 
 def test_a_zip_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_zarr(tmp_path / "set.zarr.zip")
-    monkeypatch.setattr("counterpoint.ingest.zarr.holder.MAX_MEMBERS", 3)
+    monkeypatch.setattr("counterpoint.ingest.zarr.hierarchy.MAX_MEMBERS", 3)
     assert reason_of(open_zarr, tmp_path / "set.zarr.zip") == "absurd_size"
 
 

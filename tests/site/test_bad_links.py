@@ -48,7 +48,7 @@ def push_over(running: Running, spool: Path, touch: Touch, **changes: object) ->
 def assert_all_arrived(report: PushReport, running: Running) -> None:
     assert report.committed + report.already == 3
     assert report.failed == []
-    assert report.tally.confirmed_again_bytes == 0
+    assert report.stats.confirmed_again_bytes == 0
     assert Store.open(running.store).verify() == []
 
 
@@ -78,7 +78,7 @@ def test_bad_links_cost_only_what_was_lost(running: Running, spool: Path, weathe
     is_spoilt = False
 
     async def spoil_a_stream(data: bytes, is_up: bool) -> bytes:
-        """See to it that there is trouble, for the weather may change bytes that nobody reads."""
+        """Cause at least one failure: random damage may only hit bytes that nobody reads."""
         nonlocal is_spoilt
         if is_spoilt or not is_up or len(data) < LARGE:
             return data
@@ -87,12 +87,12 @@ def test_bad_links_cost_only_what_was_lost(running: Running, spool: Path, weathe
 
     with link(running, spoil_a_stream, weather) as proxy:
         report = push_all(spool, running, target=f"http://127.0.0.1:{proxy.port}")
-    assert report.tally.retries > 0
+    assert report.stats.retries > 0
     assert_all_arrived(report, running)
     # What the receiver confirmed, all requests together, is what it asked for.
-    assert running.counted("bytes_confirmed_total") == report.tally.needed_bytes
+    assert running.counted("bytes_confirmed_total") == report.stats.needed_bytes
     # It asked for each byte once: but for files whose bytes the link spoilt and the name of their checksum as well.
-    again = report.tally.needed_bytes - bytes_to_send(spool)
+    again = report.stats.needed_bytes - bytes_to_send(spool)
     largest = max(path.stat().st_size for path in spool.glob("episodes/*/*/*"))
     assert 0 <= again <= largest * running.counted("spoilt_files_total")
 
@@ -116,7 +116,7 @@ def test_descriptions_come_once_though_the_episode_that_brings_them_stumbles(run
     report = push_over(running, spool, spoil, parallel=2, timeout_s=60.0)
     assert stage == "over"
     assert_all_arrived(report, running)
-    assert running.counted("bytes_confirmed_total") == report.tally.needed_bytes == bytes_to_send(spool)
+    assert running.counted("bytes_confirmed_total") == report.stats.needed_bytes == bytes_to_send(spool)
 
 
 @pytest.mark.parametrize("is_cut", [True, False])
@@ -139,10 +139,10 @@ def test_a_confirmation_that_was_not_heard_is_asked_for_and_its_bytes_stay(
 
     report = push_over(running, spool, spoil)
     assert spoilt >= 9  # three manifests, three streams, three descriptions
-    assert report.tally.retries >= 4
+    assert report.stats.retries >= 4
     assert_all_arrived(report, running)
-    assert running.counted("bytes_confirmed_total") == report.tally.needed_bytes == bytes_to_send(spool)
-    assert report.tally.sent_bytes == bytes_to_send(spool)
+    assert running.counted("bytes_confirmed_total") == report.stats.needed_bytes == bytes_to_send(spool)
+    assert report.stats.sent_bytes == bytes_to_send(spool)
 
 
 def test_a_length_that_the_link_changed_does_not_undo_what_has_come(running: Running, spool: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_length_that_the_link_changed_does_not_undo_what_has_come(running: Run
     report = push_over(running, spool, spoil, parallel=1)
     assert stage == "over"
     assert_all_arrived(report, running)
-    assert running.counted("bytes_confirmed_total") == report.tally.needed_bytes == bytes_to_send(spool)
+    assert running.counted("bytes_confirmed_total") == report.stats.needed_bytes == bytes_to_send(spool)
 
 
 def test_bytes_spoilt_together_with_the_name_of_their_checksum_are_found_and_come_again(
@@ -191,7 +191,7 @@ def test_bytes_spoilt_together_with_the_name_of_their_checksum_are_found_and_com
     assert_all_arrived(report, running)
     manifest = next(spool.glob("episodes/*/noise-0/manifest.json")).stat().st_size
     assert running.counted("spoilt_files_total") == 1
-    assert running.counted("bytes_confirmed_total") == report.tally.needed_bytes == bytes_to_send(spool) + manifest
+    assert running.counted("bytes_confirmed_total") == report.stats.needed_bytes == bytes_to_send(spool) + manifest
 
 
 def test_receiver_that_restarts_is_waited_for(run_with: Callable[..., Running], spool: Path) -> None:

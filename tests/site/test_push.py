@@ -25,7 +25,7 @@ from tusclient.client import TusClient
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError, SiteError, StoreError
 from counterpoint.site.journal import read_journal
-from counterpoint.site.pace import Bandwidth, Patience, PieceSize
+from counterpoint.site.pacing import Backoff, Bandwidth, PieceSize
 from counterpoint.site.push import PushConfig, push
 from counterpoint.site.tokens import Tokens, add_token, load_tokens, read_token
 from counterpoint.store import Store, StoreWriter
@@ -37,12 +37,12 @@ Capture = pytest.CaptureFixture[str]
 def test_every_byte_goes_once(running: Running, spool: Path) -> None:
     report = push_all(spool, running)
     assert (report.committed, report.already, report.failed) == (3, 0, [])
-    assert report.tally.sent_bytes == report.tally.needed_bytes == running.counted("bytes_confirmed_total")
-    assert report.tally.needed_bytes == bytes_to_send(spool)
+    assert report.stats.sent_bytes == report.stats.needed_bytes == running.counted("bytes_confirmed_total")
+    assert report.stats.needed_bytes == bytes_to_send(spool)
     assert Store.open(running.store).verify() == []
     again = push_all(spool, running)
     assert (again.committed, again.already, again.confirmed_before) == (0, 0, 3)
-    assert again.tally.requests == 1  # the greeting
+    assert again.stats.requests == 1  # the greeting
 
 
 def test_without_a_ledger_the_receiver_is_asked_and_nothing_is_sent(running: Running, spool: Path) -> None:
@@ -51,14 +51,14 @@ def test_without_a_ledger_the_receiver_is_asked_and_nothing_is_sent(running: Run
     assert len(read_journal(ledger)) == 3
     ledger.write_bytes(ledger.read_bytes()[:-20])  # torn by a power cut
     report = push_all(spool, running)
-    assert (report.already, report.confirmed_before, report.tally.sent_bytes) == (1, 2, 0)
+    assert (report.already, report.confirmed_before, report.stats.sent_bytes) == (1, 2, 0)
     assert len(read_journal(ledger)) == 3
 
 
 def test_many_workers_bring_shared_descriptions_once(running: Running, spool: Path) -> None:
     report = push_all(spool, running, parallel=3)
     assert report.committed == 3
-    assert report.tally.sent_bytes == bytes_to_send(spool)
+    assert report.stats.sent_bytes == bytes_to_send(spool)
 
 
 def test_back_pressure_is_waited_for(run_with: Callable[..., Running], spool: Path) -> None:
@@ -103,7 +103,7 @@ def test_delete_after_only_with_confirmation(running: Running, spool: Path) -> N
 def test_episodes_confirmed_earlier_are_deleted_only_after_asking(running: Running, spool: Path) -> None:
     push_all(spool, running)
     report = push_all(spool, running, delete_after=True)
-    assert (report.already, report.deleted, report.tally.sent_bytes) == (3, 3, 0)
+    assert (report.already, report.deleted, report.stats.sent_bytes) == (3, 3, 0)
     assert not list(spool.glob("episodes/*/*"))
 
 
@@ -282,11 +282,11 @@ def test_pace() -> None:
     for _ in range(20):
         piece.shrink()
     assert piece.bytes == 64 << 10
-    patience = Patience(patience_s=1e9)
-    waits = [patience.next_wait_s() for _ in range(12)]
+    backoff = Backoff(patience_s=1e9)
+    waits = [backoff.next_wait_s() for _ in range(12)]
     assert 0 < waits[0] < 0.3
     assert max(waits) <= 30
-    assert patience.next_wait_s(7.0) >= 7
+    assert backoff.next_wait_s(7.0) >= 7
     with pytest.raises(ConfigError):
         Bandwidth(0.0)
 

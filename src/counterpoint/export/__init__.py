@@ -1,6 +1,6 @@
 """From a store to other formats: LeRobot v2.1 and v3.0, MCAP, RLDS.
 
-    Store --choose--> Chosen --align--> Rows (one clock) --> LeRobot, RLDS
+    Store --choose--> Selection --align--> Rows (one clock) --> LeRobot, RLDS
                          `---- every stream on its own clock ---> MCAP
 
 Reading these formats is left to `ingest`.

@@ -1,4 +1,4 @@
-"""LeRobotDataset v3.0: many episodes a Parquet file, many episodes an mp4, metadata in Parquet."""
+"""LeRobotDataset v3.0: many episodes per Parquet file, many episodes per mp4, metadata in Parquet."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from counterpoint.core.records import Json
-from counterpoint.export.chosen import Chosen
-from counterpoint.export.film import FilmWriter
 from counterpoint.export.lerobot import (
     CHUNK,
     Dataset,
+    clip_to_copy,
     episode_table,
-    film,
-    film_clip,
     pixel_statistics,
     row_statistics,
     start_dataset,
+    write_clip,
 )
+from counterpoint.export.mp4 import Mp4Writer
 from counterpoint.export.rows import Rows, feature_name
+from counterpoint.export.selection import Selection
 from counterpoint.export.statistics import Values, as_lists
 from counterpoint.store import EpisodeInfo
 
@@ -32,7 +32,7 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 DATA_MB = 100
 VIDEO_MB = 200
 EPISODES_A_FILE = 10_000
-"""Rows of metadata that are written at once."""
+"""Rows of metadata per file."""
 
 
 @dataclass
@@ -46,16 +46,16 @@ class _Place:
         return self.number // CHUNK, self.number % CHUNK
 
 
-def write_lerobot_v30(chosen: Chosen, folder: Path) -> Iterator[EpisodeInfo]:
-    """Write a v3.0 dataset into `folder`; yields each episode when it is written, and ends with the metadata."""
-    dataset = start_dataset(chosen)
-    data, films, meta = _Data(folder), _Films(folder, chosen), _Episodes(folder)
+def write_lerobot_v30(selection: Selection, folder: Path) -> Iterator[EpisodeInfo]:
+    """Write a v3.0 dataset into `folder`; yields each episode once it is written, then writes the metadata."""
+    dataset = start_dataset(selection)
+    data, videos, meta = _Data(folder), _Videos(folder, selection), _Episodes(folder)
     try:
-        for number, info in enumerate(chosen.episodes):
-            rows = chosen.rows(info)
+        for number, info in enumerate(selection.episodes):
+            rows = selection.rows(info)
             table = episode_table(dataset, rows, number, f"episode {info.episode_id!r}")
             statistics = row_statistics(dataset, rows, table)
-            places, seen = films.add(dataset, info, rows)
+            places, seen = videos.add(dataset, info, rows)
             statistics |= seen
             chunk, file = data.add(table, dataset)
             first = dataset.num_rows
@@ -76,7 +76,7 @@ def write_lerobot_v30(chosen: Chosen, folder: Path) -> Iterator[EpisodeInfo]:
             yield info
     finally:
         data.close()
-        films.close()
+        videos.close()
     meta.close()
     _write_metadata(folder, dataset)
 
@@ -100,7 +100,7 @@ def _write_metadata(folder: Path, dataset: Dataset) -> None:
 
 
 class _Data:
-    """The Parquet files of rows: one row group an episode, a new file beyond DATA_MB."""
+    """The Parquet files of rows: one row group per episode, and a new file beyond DATA_MB."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -128,26 +128,26 @@ class _Data:
             self._writer = None
 
 
-class _Films:
-    """The mp4s of every camera: episodes follow each other in one file while their coding is the same."""
+class _Videos:
+    """The mp4s of every camera: episodes share a file while their coding is the same."""
 
-    def __init__(self, folder: Path, chosen: Chosen) -> None:
+    def __init__(self, folder: Path, selection: Selection) -> None:
         self._folder = folder
-        self._chosen = chosen
-        self._open: dict[str, FilmWriter] = {}
-        self._places = {camera: _Place(-1) for camera in chosen.cameras}
+        self._chosen = selection
+        self._open: dict[str, Mp4Writer] = {}
+        self._places = {camera: _Place(-1) for camera in selection.cameras}
 
     def add(self, dataset: Dataset, info: EpisodeInfo, rows: Rows) -> tuple[dict[str, Json], dict[str, Values]]:
         places: dict[str, Json] = {}
         statistics: dict[str, Values] = {}
         for camera in self._chosen.cameras:
             shown, key = rows.cameras[camera], feature_name(camera)
-            clip = film_clip(self._chosen, info, camera, shown)
+            clip = clip_to_copy(self._chosen, info, camera, shown)
             writer = self._open.get(camera)
             if writer is None or not writer.fits(clip) or writer.num_bytes > VIDEO_MB * 2**20:
                 writer = self._next(camera, key, writer)
-            segment = film(writer, clip, self._chosen, info, camera, shown)
-            self._chosen.tally.encoded += not segment.is_copied
+            segment = write_clip(writer, clip, self._chosen, info, camera, shown)
+            self._chosen.conversions.encoded += not segment.is_copied
             chunk, file = self._places[camera].indices
             places |= {f"videos/{key}/chunk_index": chunk, f"videos/{key}/file_index": file}
             places |= {
@@ -161,18 +161,18 @@ class _Films:
         for writer in self._open.values():
             writer.close()
 
-    def _next(self, camera: str, key: str, before: FilmWriter | None) -> FilmWriter:
+    def _next(self, camera: str, key: str, before: Mp4Writer | None) -> Mp4Writer:
         if before is not None:
             before.close()
         self._places[camera].number += 1
         chunk, file = self._places[camera].indices
         path = self._folder / f"videos/{key}/chunk-{chunk:03d}/file-{file:03d}.mp4"
-        self._open[camera] = FilmWriter(path, self._chosen.fps)
+        self._open[camera] = Mp4Writer(path, self._chosen.fps)
         return self._open[camera]
 
 
 class _Episodes:
-    """The metadata of episodes, a row each."""
+    """The metadata of episodes, one row each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "meta" / "episodes"

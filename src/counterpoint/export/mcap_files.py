@@ -1,6 +1,6 @@
-"""MCAP: one file an episode, every stream a topic on its own clock; nothing is resampled.
+"""MCAP: one file per episode, one topic per stream, each on its own clock; nothing is resampled.
 
-/action, /proprioception, ...   JSON, one field a channel; publish time is capture, log time is arrival
+/action, /proprioception, ...   JSON, one field per channel; publish time is capture, log time is arrival
 /camera/front                   foxglove.CompressedVideo (or CompressedImage) in protocol buffers
 /instruction                    std_msgs/msg/String in CDR
 metadata `counterpoint`         provenance, and the robot as JSON under `embodiment`
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from counterpoint.core.embodiment import embodiment_to_dict
 from counterpoint.core.errors import ExportError
 from counterpoint.core.stream import Stream
-from counterpoint.export.chosen import Chosen
 from counterpoint.export.pictures import camera_messages, image_schema
+from counterpoint.export.selection import Selection
 from counterpoint.store import EpisodeInfo
 from counterpoint.store.files.layout import safe_name
 
@@ -29,19 +29,19 @@ Message = Callable[[int], bytes]
 """Encodes sample k of a stream."""
 
 
-def write_mcap(chosen: Chosen, folder: Path) -> Iterator[EpisodeInfo]:
-    """Write `<episode>.mcap` for each episode into `folder`; yields each when it is written."""
-    for info in chosen.episodes:
+def write_mcap(selection: Selection, folder: Path) -> Iterator[EpisodeInfo]:
+    """Write `<episode>.mcap` for each episode into `folder`; yields each once it is written."""
+    for info in selection.episodes:
         with (folder / f"{safe_name(info.episode_id)}.mcap").open("wb") as file:
             writer = Writer(file, compression=CompressionType.ZSTD)
             writer.start(profile="", library="counterpoint")
-            _write_episode(writer, chosen, info)
-            writer.finish()  # type: ignore[no-untyped-call]  # mcap gives it no types
+            _write_episode(writer, selection, info)
+            writer.finish()  # type: ignore[no-untyped-call]  # mcap has no types for it
         yield info
 
 
-def _write_episode(writer: Writer, chosen: Chosen, info: EpisodeInfo) -> None:
-    store = chosen.store
+def _write_episode(writer: Writer, selection: Selection, info: EpisodeInfo) -> None:
+    store = selection.store
     topics: list[tuple[int, NDArray[np.int64], NDArray[np.int64], Message]] = []
     for name, stream in store.low(info.episode_id).items():
         if len(stream):
@@ -63,14 +63,16 @@ def _write_episode(writer: Writer, chosen: Chosen, info: EpisodeInfo) -> None:
 def _write_messages(
     writer: Writer, topics: list[tuple[int, NDArray[np.int64], NDArray[np.int64], Message]], info: EpisodeInfo
 ) -> None:
-    """Write the samples of all topics in the order of their arrival."""
+    """Write the samples of all topics in order of arrival."""
     if not topics:
         return
     arrivals = np.concatenate([arrival for _, _, arrival, _ in topics])
     owners = np.concatenate([np.full(len(arrival), place) for place, (_, _, arrival, _) in enumerate(topics)])
     samples = np.concatenate([np.arange(len(arrival)) for _, _, arrival, _ in topics])
     if arrivals.min() < 0 or min(int(capture.min()) for _, capture, _, _ in topics) < 0:
-        raise ExportError(f"episode {info.episode_id!r}: times before 0; MCAP has none, leave the episode out")
+        raise ExportError(
+            f"episode {info.episode_id!r}: times before 0, which MCAP cannot store; leave the episode out"
+        )
     for row in np.argsort(arrivals, kind="stable"):
         channel, capture, arrival, encode = topics[owners[row]]
         sample = int(samples[row])
@@ -98,7 +100,7 @@ def _register(writer: Writer, name: str, stream: Stream) -> tuple[int, Message]:
 
 
 def _cdr_text(text: str) -> bytes:
-    """Return a String message: little-endian CDR header, length with the closing zero, bytes."""
+    """Return a String message: little-endian CDR header, length including the final zero, bytes."""
     data = text.encode() + b"\0"
     return b"\x00\x01\x00\x00" + len(data).to_bytes(4, "little") + data
 

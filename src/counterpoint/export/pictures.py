@@ -1,7 +1,7 @@
-"""Frames of a camera as messages: coded frames as they are where a message can hold them, else JPEG.
+"""Frames of a camera as messages: coded frames unchanged where a message can hold them, otherwise JPEG.
 
-Messages follow Foxglove's schemas: CompressedVideo holds one frame of H.264, H.265 or AV1 and no B-frames,
-CompressedImage one JPEG or PNG file.
+Messages follow Foxglove's schemas: CompressedVideo holds one frame of H.264, H.265 or AV1 without
+B-frames, CompressedImage one JPEG or PNG file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from counterpoint.core.clock import NS_PER_SECOND
-from counterpoint.export.film import clip_of
+from counterpoint.export.mp4 import clip_of
 from counterpoint.export.wire import delimited, integer
 from counterpoint.store import EpisodeInfo, Store
 from counterpoint.store.episodes.video import opened, video_size
@@ -64,7 +64,7 @@ class CameraMessages:
 
 
 def camera_messages(store: Store, info: EpisodeInfo, stream: str) -> CameraMessages:
-    """Return the frames of an image stream as messages hold them; raises StoreError."""
+    """Return the frames of an image stream as messages; raises StoreError."""
     found = info.stream(stream)
     assert found is not None  # the caller took the name from the episode
     path = episode_folder(store.root, info.episode_id) / found.video
@@ -83,7 +83,7 @@ def camera_messages(store: Store, info: EpisodeInfo, stream: str) -> CameraMessa
 
 
 def image_schema(kind: Kind) -> tuple[str, str, bytes]:
-    """Return name, encoding and bytes of the schema of a kind of message."""
+    """Return the name, encoding and bytes of a message schema."""
     field, file = descriptor_pb2.FieldDescriptorProto, descriptor_pb2.FileDescriptorProto()
     file.name, file.package, file.syntax = f"foxglove/{kind}.proto", "foxglove", "proto3"
     file.dependency.append("google/protobuf/timestamp.proto")
@@ -111,7 +111,7 @@ def image_schema(kind: Kind) -> tuple[str, str, bytes]:
 def shown_frames(
     store: Store, info: EpisodeInfo, stream: str, samples: NDArray[np.int64]
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frame of each of `samples` (non-decreasing, may repeat), decoding few at a time."""
+    """Yield the frame of each of `samples` (non-decreasing, may repeat), decoding a few at a time."""
     for first in range(0, len(samples), FRAMES_AT_ONCE):
         wanted, places = np.unique(samples[first : first + FRAMES_AT_ONCE], return_inverse=True)
         frames = store.frames(info.episode_id, stream, wanted)
@@ -126,7 +126,7 @@ def jpeg(frame: NDArray[np.uint8]) -> bytes:
 
 
 def jpegs(store: Store, info: EpisodeInfo, stream: str, samples: NDArray[np.int64], path: Path) -> Iterator[bytes]:
-    """Yield the picture of each sample: the log's own JPEG where it has one, else one made from the video."""
+    """Yield the picture of each sample: the log's own JPEG where there is one, otherwise one made from the video."""
     if video_size(path)[2] == "mjpeg":
         pictures = dict(_packets(path))
         pts = store.frame_pts(info.episode_id, stream)
@@ -146,6 +146,6 @@ def _packets(path: Path, filter_name: str | None = None) -> Iterator[tuple[int, 
         for packet in source.demux(stream):
             if not packet.size or packet.pts is None:
                 continue
-            pts = int(packet.pts)  # the filter takes the packet over
+            pts = int(packet.pts)  # the filter consumes the packet
             out: Iterable[av.Packet[av.VideoStream]] = change.filter(packet) if change is not None else [packet]
             yield from ((pts, bytes(each)) for each in out)

@@ -1,4 +1,4 @@
-"""RLDS: episodes of steps as TensorFlow Datasets lays them out, for `tfds.builder_from_directory`.
+"""RLDS: episodes of steps in the layout of TensorFlow Datasets, for `tfds.builder_from_directory`.
 
     TO/1.0.0/dataset_info.json  features.json  <robot>-train.tfrecord-00000-of-00004 ...
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpoint.export.chosen import Chosen
 from counterpoint.export.pictures import jpegs
 from counterpoint.export.rows import ACTION, STATE, Rows, feature_name
+from counterpoint.export.selection import Selection
 from counterpoint.export.tfrecord import Value, encode_example, frame_record
 from counterpoint.store import EpisodeInfo
 from counterpoint.store.episodes.video import video_size
@@ -29,7 +29,7 @@ _FEATURES = "tensorflow_datasets.core.features"
 
 @dataclass(kw_only=True)
 class _Shards:
-    """Record files of one split; renamed at the end, when their number is known."""
+    """Record files of one split; renamed at the end, once their number is known."""
 
     folder: Path
     name: str
@@ -56,21 +56,21 @@ class _Shards:
         return self.folder / f"shard-{number}"
 
 
-def write_rlds(chosen: Chosen, folder: Path) -> Iterator[EpisodeInfo]:
-    """Write a dataset of one split, `train`, into `folder`; yields each episode when it is written."""
+def write_rlds(selection: Selection, folder: Path) -> Iterator[EpisodeInfo]:
+    """Write a dataset of one split, `train`, into `folder`; yields each episode once it is written."""
     inner = folder / VERSION
     inner.mkdir()
-    shards = _Shards(folder=inner, name=chosen.robot.name)
-    for info in chosen.episodes:
-        rows = chosen.rows(info)
-        shards.add(frame_record(encode_example(_example(chosen, info, rows))))
+    shards = _Shards(folder=inner, name=selection.robot.name)
+    for info in selection.episodes:
+        rows = selection.rows(info)
+        shards.add(frame_record(encode_example(_example(selection, info, rows))))
         yield info
     shards.close()
-    (inner / "features.json").write_text(json.dumps(_features(chosen), indent=2))
+    (inner / "features.json").write_text(json.dumps(_features(selection), indent=2))
     described = {
-        "name": chosen.robot.name,
+        "name": selection.robot.name,
         "version": VERSION,
-        "description": f"{len(chosen.episodes)} episodes of {chosen.robot.name}, {chosen.fps} steps a second.",
+        "description": f"{len(selection.episodes)} episodes of {selection.robot.name} at {selection.fps} Hz.",
         "fileFormat": "tfrecord",
         "splits": [
             {
@@ -93,7 +93,7 @@ def step_name(feature: str) -> str:
     return "observation/" + feature.removeprefix("observation.").replace(".", "_")
 
 
-def _example(chosen: Chosen, info: EpisodeInfo, rows: Rows) -> dict[str, Value]:
+def _example(selection: Selection, info: EpisodeInfo, rows: Rows) -> dict[str, Value]:
     count = len(rows.capture_ns)
     last = np.arange(count) == count - 1
     success = bool(info.provenance.success)
@@ -103,7 +103,7 @@ def _example(chosen: Chosen, info: EpisodeInfo, rows: Rows) -> dict[str, Value]:
     }
     for camera, shown in rows.cameras.items():
         found[f"steps/{step_name(feature_name(camera))}"] = list(
-            jpegs(chosen.store, info, camera, shown, chosen.video(info, camera))
+            jpegs(selection.store, info, camera, shown, selection.video(info, camera))
         )
     return {
         **found,
@@ -121,24 +121,24 @@ def _example(chosen: Chosen, info: EpisodeInfo, rows: Rows) -> dict[str, Value]:
     }
 
 
-def _features(chosen: Chosen) -> dict[str, object]:
+def _features(selection: Selection) -> dict[str, object]:
     """Return the content of `features.json`."""
-    rows = chosen.rows(chosen.episodes[0])
+    rows = selection.rows(selection.episodes[0])
     observation: dict[str, object] = {}
     step: dict[str, object] = {}
     for name, column in rows.columns.items():
         where, key = (step, ACTION) if name == ACTION else (observation, step_name(name).partition("/")[2])
         kind = "commands" if name == ACTION else "state" if name == STATE else "sensed"
         where[key] = _tensor([len(column.names)], "float32", f"{kind}: {', '.join(column.names)}")
-    for camera in chosen.cameras:
-        height, width, _ = video_size(chosen.video(chosen.episodes[0], camera))
+    for camera in selection.cameras:
+        height, width, _ = video_size(selection.video(selection.episodes[0], camera))
         shape = {"dimensions": [str(height), str(width), "3"]}
         observation[step_name(feature_name(camera)).partition("/")[2]] = {
             "pythonClassName": f"{_FEATURES}.image_feature.Image",
             "image": {"shape": shape, "dtype": "uint8", "encodingFormat": "jpeg"},
         }
     step["observation"] = _dictionary(observation)
-    step["language_instruction"] = _text("what the robot was told")
+    step["language_instruction"] = _text("instruction to the robot")
     for flag in ("is_first", "is_last", "is_terminal"):
         step[flag] = _scalar("bool")
     for number in ("reward", "discount", "timestamp"):

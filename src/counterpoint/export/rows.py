@@ -1,8 +1,8 @@
-"""One clock for formats that have only one: an episode's streams as rows at a fixed rate.
+"""Puts an episode's streams on one clock, as rows at a fixed rate, for formats that have only one clock.
 
-action  [t0, t0 + 1/fps, ...]        rows: where commands come at the rate of the export, one row a command,
-state   every 10 ms             ->         bit for bit; else a grid, each stream holding its last sample
-camera  every 33 ms                        (what was known at that moment, never a later sample)
+action  [t0, t0 + 1/fps, ...]        rows: one per command, bit for bit, where commands come at
+state   every 10 ms             ->         the export's rate; otherwise a grid that holds each stream's last
+camera  every 33 ms                        sample (what was known at that moment, never a later sample)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_ROWS = 50_000_000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Column:
-    """One numeric feature, a row a frame."""
+    """One numeric feature, one row per frame."""
 
     names: tuple[str, ...]
     """Channel of each number."""
@@ -37,19 +37,19 @@ class Rows:
     """An episode at one rate."""
 
     capture_ns: NDArray[np.int64]
-    """[rows], the moments on the episode's own clock."""
+    """[rows], times on the episode's own clock."""
     columns: dict[str, Column]
     """By feature: `observation.state`, `action`, and every other vector stream as `observation.<stream>`."""
     tasks: tuple[str, ...]
-    """One instruction a row; empty text where there is none."""
+    """One instruction per row; empty where there is none."""
     cameras: dict[str, NDArray[np.int64]]
     """By image stream: the sample shown in each row, int64 [rows]."""
     resampled: tuple[str, ...]
-    """Streams whose samples are not one to one the rows."""
+    """Streams whose samples are not exactly one per row."""
 
 
 def feature_name(stream: str) -> str:
-    """Return the name of the feature that a stream becomes."""
+    """Return the feature name of a stream."""
     if stream in (ACTION, STATE_STREAM):
         return ACTION if stream == ACTION else STATE
     if stream.startswith("camera/"):
@@ -65,15 +65,15 @@ def align(
     Args:
         streams: vector and text streams by name; must hold `action`.
         cameras: capture times of each image stream, int64 [samples].
-        fps: rows a second.
-        where: names the episode in errors.
-        instruction: text of the rows of an episode without an `instruction` stream.
+        fps: rows per second.
+        where: the episode, for messages.
+        instruction: used where the episode has no `instruction` stream.
 
     Raises:
-        ExportError: no commands, or a length that no episode has.
+        ExportError: no commands, or an impossible length.
     """
     if ACTION not in streams or not len(streams[ACTION]):
-        raise ExportError(f"{where}: no stream {ACTION!r}; formats of rows need one command a row")
+        raise ExportError(f"{where}: no stream {ACTION!r}; row-based formats need one command per row")
     times = _row_times(streams[ACTION].capture_ns, fps, where)
     columns: dict[str, Column] = {}
     resampled = []
@@ -95,19 +95,19 @@ def align(
 
 
 def _row_times(commands_ns: NDArray[np.int64], fps: int, where: str) -> NDArray[np.int64]:
-    """Return the commands' own times where they come at `fps`, give or take half a period, else a grid."""
+    """Return the commands' own times where they are within half a period of `fps`, otherwise a grid."""
     start, period = int(commands_ns[0]), 1e9 / fps
     regular = periodic_ns(start, fps, len(commands_ns))
     if np.abs(commands_ns - regular).max() < period / 2 and (np.diff(commands_ns) > 0).all():
         return commands_ns
     count = int((int(commands_ns[-1]) - start) / period) + 1
     if count > MAX_ROWS:
-        raise ExportError(f"{where}: {count} rows at {fps} a second; the times of 'action' span too much")
+        raise ExportError(f"{where}: {count} rows at {fps} Hz, at most {MAX_ROWS}; the times of 'action' span too much")
     return periodic_ns(start, fps, count)
 
 
 def _last_before(capture_ns: NDArray[np.int64], times: NDArray[np.int64]) -> tuple[NDArray[np.int64], bool]:
-    """Return the last sample at or before each time (the first where there is none), and whether they are the rows."""
+    """Return the last sample at or before each time (else the first), and whether samples and times are equal."""
     if len(capture_ns) == len(times) and np.array_equal(capture_ns, times):
         return np.arange(len(times)), True
     return np.maximum(np.searchsorted(capture_ns, times, side="right") - 1, 0).astype(np.int64), False

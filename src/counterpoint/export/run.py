@@ -1,4 +1,4 @@
-"""Export: episodes of a store into a folder of another format, whole or not at all."""
+"""Exports episodes of a store into a folder of another format, completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Literal, get_args
 from counterpoint.core.errors import ExportError, unknown_name
 from counterpoint.core.records import Json
 from counterpoint.engine.progress import track
-from counterpoint.export.chosen import Chosen, check_has_action, choose
+from counterpoint.export.selection import Selection, check_has_action, select
 from counterpoint.store import EpisodeInfo, Store
 
 ExportFormat = Literal["lerobot-v3", "lerobot-v2.1", "mcap", "rlds"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
-Write = Callable[[Chosen, Path], Iterator[EpisodeInfo]]
+Write = Callable[[Selection, Path], Iterator[EpisodeInfo]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,13 @@ class ExportReport:
     episodes: int
     hours: float
     fps: int | None
-    """Rows a second; None where the format keeps every stream on its own clock."""
+    """Rows per second; None for formats that keep every stream on its own clock."""
     left_out: dict[str, int]
-    """Streams that only some of the episodes have, and how many do; the format cannot hold them."""
+    """Streams that only some episodes have, with the number of episodes; the format cannot hold them."""
     resampled: list[str]
-    """Streams that were put on rows, holding their last sample."""
+    """Streams that were resampled to the rows, holding their last sample."""
     encoded: int
-    """Videos encoded again, because their frames are not the rows."""
+    """Videos that were re-encoded because their frames do not match the rows."""
     bytes: int
 
     def to_dict(self) -> dict[str, Json]:
@@ -59,57 +59,57 @@ def export_store(
 ) -> ExportReport:
     """Write episodes of one robot into the new folder `to`.
 
-    The folder appears under its name only when it is whole; what an interrupted run left is written anew.
+    The folder appears under its final name only when it is complete; a re-run replaces what an interrupted run left.
 
     Args:
         path: the store.
         to: a folder that does not exist or is empty.
         format: one of FORMATS.
-        robot: whose episodes; may be left out where the store has one robot.
+        robot: whose episodes; optional where the store has one robot.
         task: only episodes of this task.
         episodes: only these.
-        with_cameras: leave out episodes that lack a camera which others have, instead of the camera.
-        fps: rows a second for formats of rows; the robot's control rate where left out.
+        with_cameras: drop episodes that lack a camera of the others, instead of dropping the camera.
+        fps: rows per second of row-based formats; None for the robot's control rate.
         progress: show a bar on stderr.
 
     Raises:
-        ExportError: nothing to export, several robots, no commands, or `to` is not free.
+        ExportError: nothing to export, several robots, no commands, or `to` is not empty.
         StoreError: the store, or a file in it, is damaged.
         UnknownNameError: no such format or episode.
     """
     if format not in FORMATS:
         raise unknown_name("export format", format, FORMATS)
     if fps is not None and not 1 <= fps <= 1000:
-        raise ExportError(f"fps: expected 1 to 1000 rows a second, got {fps}")
+        raise ExportError(f"fps: expected 1 to 1000 rows per second, got {fps}")
     target = Path(to)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ExportError(f"{target}: is there already and not empty; choose another folder")
-    chosen = choose(Store.open(path), robot=robot, task=task, episodes=episodes, with_cameras=with_cameras, fps=fps)
+        raise ExportError(f"{target}: already exists and is not empty; choose another folder")
+    selection = select(Store.open(path), robot=robot, task=task, episodes=episodes, with_cameras=with_cameras, fps=fps)
     if format != "mcap":
-        check_has_action(chosen)
+        check_has_action(selection)
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    written = _writer(format)(chosen, partial)
-    for _ in track(written, f"export {format}", total=len(chosen.episodes), unit="episode", shown=progress):
+    written = _writer(format)(selection, partial)
+    for _ in track(written, f"export {format}", total=len(selection.episodes), unit="episode", shown=progress):
         pass
     if target.is_dir():
         target.rmdir()
     os.rename(partial, target)
-    return _report(chosen, format, target)
+    return _report(selection, format, target)
 
 
-def _report(chosen: Chosen, format: ExportFormat, target: Path) -> ExportReport:
+def _report(selection: Selection, format: ExportFormat, target: Path) -> ExportReport:
     return ExportReport(
         format=format,
         folder=str(target),
-        robot=chosen.robot.name,
-        episodes=len(chosen.episodes),
-        hours=sum(each.duration_s for each in chosen.episodes) / 3600,
-        fps=None if format == "mcap" else chosen.fps,
-        left_out={} if format == "mcap" else chosen.left_out,
-        resampled=sorted(chosen.tally.resampled),
-        encoded=chosen.tally.encoded,
+        robot=selection.robot.name,
+        episodes=len(selection.episodes),
+        hours=sum(each.duration_s for each in selection.episodes) / 3600,
+        fps=None if format == "mcap" else selection.fps,
+        left_out={} if format == "mcap" else selection.left_out,
+        resampled=sorted(selection.conversions.resampled),
+        encoded=selection.conversions.encoded,
         bytes=sum(file.stat().st_size for file in target.rglob("*") if file.is_file()),
     )
 

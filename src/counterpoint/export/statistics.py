@@ -1,4 +1,4 @@
-"""Statistics of features, as LeRobot datasets carry them: an episode's own, and merged over all episodes."""
+"""Statistics of features for LeRobot datasets: per episode, and merged over all episodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 SAMPLED_ROWS = 256
-"""Evenly spaced rows that each episode gives to the quantiles of the whole."""
+"""Evenly spaced rows of each episode that go into the merged quantiles."""
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -29,7 +29,7 @@ def describe(values: NDArray[np.generic]) -> Values:
 
 
 def describe_pixels(frames: NDArray[np.uint8]) -> Values:
-    """Return the same of uint8 [frames, height, width, 3], scaled to 0..1, each of shape (3, 1, 1)."""
+    """Return the same statistics of uint8 [frames, height, width, 3], scaled to 0..1, each of shape (3, 1, 1)."""
     colours = frames.reshape(-1, 3).astype(np.float32) / 255
     found = describe(colours)
     shaped = {name: each.reshape(3, 1, 1) for name, each in found.items() if name != "count"}
@@ -37,7 +37,7 @@ def describe_pixels(frames: NDArray[np.uint8]) -> Values:
 
 
 class Merged:
-    """Statistics of a feature over all episodes; moments are exact, quantiles are of evenly spaced rows."""
+    """Statistics of a feature over all episodes; moments are exact, quantiles use evenly spaced rows."""
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -47,7 +47,7 @@ class Merged:
         self._quantiles: list[tuple[float, Values]] = []
 
     def add(self, found: Values, rows: NDArray[np.generic] | None = None) -> None:
-        """Add an episode's statistics, and its rows where there are any to draw quantiles from."""
+        """Add an episode's statistics, and its rows, from which quantiles are drawn."""
         count = float(found["count"][0])
         if not self._count:
             self._mean, self._square = np.zeros_like(found["mean"]), np.zeros_like(found["mean"])

@@ -1,4 +1,4 @@
-"""TFRecord files and `tf.train.Example` messages, written without TensorFlow.
+"""Writes TFRecord files and `tf.train.Example` messages without TensorFlow.
 
 A record is: length (uint64), its masked CRC-32C, the bytes, their masked CRC-32C; all little-endian. An
 Example is a map from names to lists of bytes, floats or integers, in the protocol buffers wire format.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from counterpoint.export.wire import delimited, varint
 
 Value = NDArray[np.float32] | NDArray[np.int64] | Sequence[bytes]
-"""A list of one kind: float32, int64 or bytes."""
+"""A list of float32, int64 or bytes."""
 
 _MASK = 0xA282EAD8
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
@@ -29,7 +29,7 @@ def frame_record(data: bytes) -> bytes:
 
 
 def encode_example(features: Mapping[str, Value]) -> bytes:
-    """Return the bytes of a `tf.train.Example`; names in sorted order, so that equal content gives equal bytes."""
+    """Return the bytes of a `tf.train.Example`; names are sorted, so that equal content gives equal bytes."""
     entries = [
         delimited(1, delimited(1, name.encode()) + delimited(2, _encode_feature(value)))
         for name, value in sorted(features.items())

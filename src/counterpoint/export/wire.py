@@ -1,4 +1,4 @@
-"""Protocol buffers on the wire, as far as writing needs them: length-delimited fields and variable integers."""
+"""The protocol buffers wire format, for writing: length-delimited fields and variable-length integers."""
 
 from __future__ import annotations
 

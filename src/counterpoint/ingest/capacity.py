@@ -18,8 +18,8 @@ FORMAT = "counterpoint-data-rates"
 
 ASSUMPTIONS = (
     "one core does what one core of this machine does; more cores scale linearly (processes share nothing)",
-    "work and bytes of pictures grow with cameras x pixels x pictures a second (bytes of the training view: with "
-    "cameras alone, its size and rate are fixed); those of numbers with channels x samples a second",
+    "work and bytes of pictures grow with cameras x pixels x pictures per second (bytes of the training view: with "
+    "cameras alone, its size and rate are fixed); those of numbers with channels x samples per second",
     "pictures were made up (a textured ground that drifts, with noise) and coded as H.264 with a key frame every 10; "
     "what cameras log may take a third or six times the bytes (JPEG): say it with --video-mbit-s",
     "storage is one copy without redundancy; disks are assumed to keep up",
@@ -37,11 +37,11 @@ class Setup:
     image_width: int = 640
     """Pixels."""
     rate_hz: float = 30.0
-    """Pictures a second of each camera."""
+    """Pictures per second of each camera."""
     state_rate_hz: float = 100.0
-    """Samples a second of state and of action."""
+    """Samples per second of state and of action."""
     channels: int = 14
-    """Numbers a sample, of state and of action each."""
+    """Numbers per sample, of state and of action each."""
 
     def __post_init__(self) -> None:
         """Check ranges; raises ConfigError."""
@@ -81,7 +81,7 @@ class Rates:
     view_video_bytes: float
     view_low_bytes: float
     episode_bytes: float
-    """In the catalogue, an episode."""
+    """Index entry of one episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Fleet:
     episode_s: float
     """Length of an episode."""
     video_mbit_s: float | None = None
-    """Coded video of one camera as it is logged, megabits a second; None for what was measured."""
+    """Coded video of one camera as it is logged, megabits per second; None for what was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +125,11 @@ class DataPlan:
     total_tb: float
     weekly_growth_tb: float
     uplink_mbit_s: float
-    """Mean rate at which logs arrive, megabits a second."""
+    """Mean rate at which logs arrive, megabits per second."""
     backlog_mbit_s: float
     """Rate to move what is there already within the days given."""
     training_read_mb_s: float
-    """Megabytes a second that training reads from the views."""
+    """Megabytes per second that training reads from the views."""
     episodes: float
 
 

@@ -1,4 +1,4 @@
-"""The table of log formats: found by content, in this order, never by a file's name.
+"""The table of log formats, tried in this order; a format is recognised by content, never by a file's name.
 
 A format is one row here and one room with a `looks_like_...` and an `open_...` function; see `recording.source`.
 """
@@ -27,7 +27,7 @@ FORMATS: dict[str, LogFormat] = {
         LogFormat(name="ros", sniff=looks_like_ros, open=open_ros),
         LogFormat(name="hdf5", sniff=looks_like_hdf5, open=open_hdf5),
         LogFormat(name="table", sniff=looks_like_table, open=open_table),
-        LogFormat(name="csv", sniff=looks_like_csv, open=open_csv),  # last: it looks at text
+        LogFormat(name="csv", sniff=looks_like_csv, open=open_csv),  # last: it accepts any text with columns
     )
 }
 
@@ -42,14 +42,15 @@ def open_source(path: Path, options: ReadOptions, name: str | None = None) -> Lo
     if name is not None and name not in FORMATS:
         raise unknown_name("log format", name, FORMATS)
     if not (path.is_file() or path.is_dir()):
-        raise IngestError(f"{path}: not there, or neither a file nor a folder", reason="missing_file")
+        raise IngestError(f"{path}: expected a file or folder, found none", reason="missing_file")
     if path.is_file() and path.stat().st_size == 0:
         raise IngestError(f"{path}: empty file, expected a log", reason="empty_file")
     for each in [FORMATS[name]] if name is not None else FORMATS.values():
         if name is not None or each.sniff(path):
             return each.open(path, options)
     raise IngestError(
-        f"{path}: no known log format; known: {', '.join(FORMATS)}. Name one with --format", reason="unknown_format"
+        f"{path}: not a known log format. Known: {', '.join(FORMATS)}; choose one with --format",
+        reason="unknown_format",
     )
 
 

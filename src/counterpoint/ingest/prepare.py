@@ -1,7 +1,7 @@
-"""Making a store ready for training: its derived views and quality marks, whatever of them is missing.
+"""Makes a store ready for training: builds the views and quality marks that are missing.
 
-Ingest itself decodes nothing (the log's own coded frames are kept), the video view decodes every
-camera once, and the checks look at the view: pixels are decoded once in all.
+Ingest decodes nothing (it keeps the log's coded frames), the video view decodes every camera once, and the checks
+read the view: pixels are decoded once in all.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from counterpoint.store import Store, build_low_view, build_video_view
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareReport:
-    """What `prepare` made."""
+    """What `prepare` built."""
 
     episodes: int
     low_built: int
-    """Episodes whose low-dimensional streams were put into their view now."""
+    """Episodes whose low-dimensional streams this call put into the view."""
     streams_built: int
-    """Image streams that were put into the video view now."""
+    """Image streams that this call put into the video view."""
     streams_present: int
-    """Image streams that were there already."""
+    """Image streams that were already in the view."""
     checked: int
-    """Episodes whose quality was checked now; what was found is in the store's marks."""
+    """Episodes whose quality this call checked; the findings are in the store's marks."""
     findings: int
-    """Marks of all episodes that are no mere notes."""
+    """Marks of all episodes, notes not counted."""
     seconds: dict[str, float]
     """Wall time of each stage."""
     failed: dict[str, str]
-    """Why an episode is not, or not whole, in a view: message by episode id."""
+    """Why an episode is missing or incomplete in a view: message by episode id."""
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain JSON values."""
@@ -44,12 +44,12 @@ class PrepareReport:
 def prepare(
     root: Path | str, *, preset: str = "5hz", engine: Engine | None = None, progress: bool = True
 ) -> PrepareReport:
-    """Build the training views of a store and check its episodes; what is there already is kept.
+    """Build the training views of a store and check its episodes; existing views are kept.
 
     Args:
         root: the store.
         preset: of the video view: `5hz`, `10hz` or `native`.
-        engine: what does the work; None for this process alone.
+        engine: where the work runs; None for this process alone.
         progress: show bars on stderr.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Counters of a receiver since it started, as plain text that monitoring systems read."""
+"""Counters of a receiver since it started, as text for monitoring systems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Counters:
         self._started_s = time.time()
 
     def add(self, name: str, count: int = 1) -> None:
-        """Count something."""
+        """Add to a total."""
         self._values[name] += count
 
     def get(self, name: str) -> int:
@@ -30,6 +30,6 @@ class Counters:
         return dict(sorted(self._values.items()))
 
     def to_text(self, gauges: Mapping[str, int]) -> str:
-        """Return totals and `gauges` in the Prometheus text format, one a line."""
+        """Return totals and `gauges` in the Prometheus text format, one per line."""
         values = {**self._values, **gauges, "uptime_seconds": int(time.time() - self._started_s)}
         return "".join(f"{PREFIX}{name} {value}\n" for name, value in sorted(values.items()))

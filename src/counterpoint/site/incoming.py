@@ -1,12 +1,12 @@
-"""Uploads on the receiver's disk: what has come so far, so that nothing confirmed is ever lost.
+"""Uploads on the receiver's disk: the bytes received so far. Confirmed bytes are never lost.
 
     STORE/incoming/<site>/<manifest sha256>/<file sha256>.part    the bytes
-                                            <file sha256>.log     {"length": ...}, then one confirmed offset a line
+                                            <file sha256>.log     {"length": ...}, then one confirmed offset per line
                                             refused.json          why the episode cannot be committed
-                                            committing            about to be committed
+                                            committing            marks a commit in progress
 
-An offset is confirmed by syncing the bytes first and then the line; bytes beyond the last whole line are void.
-All functions block: they run in threads.
+An offset is confirmed by syncing first the bytes, then the line; bytes beyond the last complete line are discarded.
+All functions block, so they run in threads.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ COMMITTING = "committing"
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """One file on its way."""
+    """One file in transfer."""
 
     name: UploadName
     length: int
     offset: int
-    """Bytes confirmed."""
+    """Confirmed bytes."""
     touched_s: float
     """When it last grew, Unix seconds."""
     part: Path
     log: Path
     log_bytes: int
-    """Size of the log's whole lines; a torn one after them is written over."""
+    """Size of the log's complete lines; a torn line after them is overwritten."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether all bytes have come."""
+        """Whether all bytes have arrived."""
         return self.offset == self.length
 
 
@@ -53,17 +53,17 @@ class Incoming:
     """All uploads of a receiver."""
 
     def __init__(self, root: Path, expire_s: float) -> None:
-        """Keep uploads under `root/incoming`; those that have not grown for `expire_s` seconds are given up."""
+        """Keep uploads under `root/incoming`; those that have not grown for `expire_s` seconds expire."""
         self.root = root / FOLDER
         self.expire_s = expire_s
         self.root.mkdir(parents=True, exist_ok=True)
 
     def folder(self, site: str, episode: str) -> Path:
-        """Return the folder of an episode of a site; whether it is there or not."""
+        """Return the folder of an episode of a site; it may not exist."""
         return self.root / site / episode
 
     def find(self, site: str, name: UploadName) -> Upload | None:
-        """Return the upload as it stands, or None."""
+        """Return the upload's current state, or None."""
         folder = self.folder(site, name.episode)
         log, part = folder / f"{name.sha256}.log", folder / f"{name.sha256}.part"
         try:
@@ -75,7 +75,7 @@ class Incoming:
             if part.stat().st_size < offset:
                 return None
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # absent, or torn while it was created: it is made anew
+            return None  # absent, or torn while it was created; it is created again
         return Upload(
             name=name,
             length=length,
@@ -96,21 +96,21 @@ class Incoming:
         return upload
 
     def is_expired(self, touched_s: float) -> bool:
-        """Whether what was touched then is given up now."""
+        """Whether an upload last changed then has expired."""
         return time.time() - touched_s > self.expire_s
 
     def create(self, site: str, name: UploadName, length: int) -> tuple[Upload, bool]:
-        """Return the upload and whether it is new; the same request again finds the same upload.
+        """Return the upload and whether it is new; repeating the request finds the same upload.
 
-        One of another length was a mistake of the same sender and is begun anew; but not one that has come whole,
-        which the commit takes or drops: there the mistake is in this request. TusError 409.
+        An upload of another length was a mistake of the same sender and is restarted, unless it is complete:
+        then this request is wrong (TusError 409).
         """
         found = self.find(site, name)
         if found is not None and not self.is_expired(found.touched_s):
             if found.length == length:
                 return found, False
             if found.is_complete:
-                raise TusError(409, f"all {found.length} bytes of this upload have come, got Upload-Length {length}")
+                raise TusError(409, f"this upload is complete with {found.length} bytes, got Upload-Length {length}")
         folder = self.folder(site, name.episode)
         self._make(folder)
         self.drop(site, name)
@@ -120,16 +120,16 @@ class Incoming:
         return self.get(site, name), True
 
     def drop(self, site: str, name: UploadName) -> None:
-        """Forget an upload and its bytes."""
+        """Delete an upload and its bytes."""
         for suffix in (".log", ".part"):
             (self.folder(site, name.episode) / f"{name.sha256}{suffix}").unlink(missing_ok=True)
 
     def remove(self, site: str, episode: str) -> None:
-        """Forget all uploads of an episode."""
+        """Delete all uploads of an episode."""
         shutil.rmtree(self.folder(site, episode), ignore_errors=True)
 
     def complete(self, site: str, episode: str) -> dict[str, Path]:
-        """Return the files of an episode of which every byte has come, by SHA-256."""
+        """Return the complete files of an episode, by SHA-256."""
         found = {}
         for log in sorted(self.folder(site, episode).glob("*.log")):
             upload = self.find(site, UploadName(episode=episode, sha256=log.stem))
@@ -144,7 +144,7 @@ class Incoming:
         return sum(upload.offset for upload in uploads if upload is not None)
 
     def episodes(self) -> Iterator[tuple[str, str]]:
-        """Yield (site, manifest hash) of every episode on its way."""
+        """Yield (site, manifest hash) of every episode in transfer."""
         for site in sorted(path for path in self.root.iterdir() if path.is_dir()):
             for folder in sorted(path for path in site.iterdir() if path.is_dir()):
                 yield site.name, folder.name
@@ -164,10 +164,10 @@ class Incoming:
 
 
 class Piece:
-    """The body of one request on its way to the disk; confirmed whole by `keep`, or void."""
+    """The body of one request on its way to the disk; `keep` confirms it, otherwise it is discarded."""
 
     def __init__(self, upload: Upload, checksum: Checksum | None) -> None:
-        """Cut off what an earlier request left unconfirmed and stand at the offset."""
+        """Discard unconfirmed bytes of earlier requests and seek to the offset."""
         self._upload = upload
         self._checksum = checksum
         self._digest = hashlib.new(checksum.algorithm) if checksum else None
@@ -188,15 +188,15 @@ class Piece:
     def keep(self, *, whole: bool) -> int:
         """Confirm the bytes and return the new offset.
 
-        A piece with a checksum counts only where all of it came (`whole`) and the checksum holds, else TusError 460;
-        without one, whatever came counts.
+        A piece with a checksum counts only if it is complete (`whole`) and its checksum matches, else TusError 460;
+        a piece without a checksum always counts.
         """
         if self._digest is not None and not whole:
             self.close()
             return self._upload.offset
         if self._digest is not None and self._checksum is not None and self._digest.digest() != self._checksum.digest:
             self.close()
-            raise TusError(CHECKSUM_MISMATCH, "Checksum Mismatch: the piece was damaged on its way; send it again")
+            raise TusError(CHECKSUM_MISMATCH, "Checksum Mismatch: the piece was damaged in transfer; send it again")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -210,7 +210,7 @@ class Piece:
         return self.end
 
     def close(self) -> None:
-        """Void the bytes since the last confirmed offset."""
+        """Discard the bytes since the last confirmed offset."""
         if not self._file.closed:
             self._file.truncate(self._upload.offset)
             self._file.close()

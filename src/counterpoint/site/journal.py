@@ -1,6 +1,6 @@
-"""Journals: append-only JSON lines that survive a power cut, for receipts, refusals and what was pushed.
+"""Journals: append-only JSON lines that survive a power cut, for receipts, refusals and pushed episodes.
 
-A line counts once it ends with a newline and is synced; a torn last line is closed off and passed over.
+A line counts once it ends with a newline and is synced; a torn last line is closed off and skipped.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from counterpoint.store.files.commit import sync_folder
 
 
 class Journal:
-    """Append records to `path`; each is on the disk when `append` returns.
+    """Appends records to `path`; each is on the disk when `append` returns.
 
     Raises:
-        SiteError: another process holds the journal.
+        SiteError: another process has the journal open.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open for appending, alone, making the file and its folder where there are none."""
+        """Open for appending with a lock, creating the file and its folder if needed."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
@@ -31,7 +31,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise SiteError(f"{path}: another process is at work here; stop it first, or let it finish") from error
+            raise SiteError(f"{path}: another process is using this file; stop it, or let it finish") from error
         size = self._file.seek(0, os.SEEK_END)
         if size:
             self._file.seek(size - 1)
@@ -46,12 +46,12 @@ class Journal:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file and let others in."""
+        """Close the file and release the lock."""
         self._file.close()
 
 
 def read_journal(path: Path, *, last_bytes: int | None = None) -> list[dict[str, Json]]:
-    """Return the whole records of `path` in order, or those in its last `last_bytes`; none where there is no file."""
+    """Return the complete records of `path` in order, or those in its last `last_bytes`; none without a file."""
     if not path.is_file():
         return []
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Pushing a spool: every committed episode to the receiver, each byte once, whatever happens in between.
+"""Pushes a spool: sends every committed episode to the receiver, each byte once, despite any interruption.
 
 spool --episodes--> queue --N workers--> commit? -> missing files -> upload -> commit -> ledger [-> delete]
 """
@@ -19,15 +19,15 @@ import httpx
 from counterpoint.core.errors import ConfigError, CounterpointError, SiteError, StoreError
 from counterpoint.core.records import Json
 from counterpoint.engine.progress import Progress
-from counterpoint.site.pace import Bandwidth, Patience, PieceSize
-from counterpoint.site.sender import Sender, Stale, Tally, Verdict
-from counterpoint.site.spool import Parcel, Spool, file_is_whole
+from counterpoint.site.pacing import Backoff, Bandwidth, PieceSize
+from counterpoint.site.sender import CommitAnswer, Sender, StaleUploadError, TransferStats
+from counterpoint.site.spool import Spool, SpooledEpisode, file_is_whole
 from counterpoint.site.tus import UploadName
 
 logger = logging.getLogger(__name__)
 
 MAX_ROUNDS = 20
-"""Questions about one episode before it is put aside: the receiver keeps asking for what it was given."""
+"""Requests per episode before giving up on it, where the receiver keeps asking for files that were sent."""
 FIRST_CONTACT_S = 8.0
 MEGABIT = 1e6 / 8
 
@@ -40,23 +40,23 @@ class PushConfig:
     """Address of the receiver, for example `https://data.example.org:8443`."""
     token: str = field(repr=False)
     limit_mbps: float | None = None
-    """Most megabits a second, all uploads together; None for no limit."""
+    """Limit in megabits per second, all uploads together; None for no limit."""
     parallel: int = 2
-    """Episodes on their way at once."""
+    """Episodes in transfer at once."""
     watch: bool = False
-    """Keep pushing what is committed later."""
+    """Keep running, and push episodes that are committed later."""
     interval_s: float = 5.0
     """How often to look for new episodes."""
     delete_after: bool = False
-    """Delete episodes from the spool once the receiver has confirmed that it holds them."""
+    """Delete episodes from the spool once the receiver has confirmed that it has them."""
     patience_s: float = 600.0
-    """Give up when nothing has worked for this long; not with `watch`."""
+    """Give up when no request has succeeded for this long; not with `watch`."""
     timeout_s: float = 30.0
-    """A connection on which nothing moves for this long is dead."""
+    """A connection without progress for this long is closed."""
     authority: Path | None = None
-    """Certificate of a private authority (PEM), for receivers that the system does not know."""
+    """Certificate of a private authority (PEM), for receivers that the system does not trust."""
     plain_http: bool = False
-    """Allow plain HTTP to other computers: whoever can listen on the way then learns the token."""
+    """Allow plain HTTP to other computers; anyone on the network path can then read the token."""
 
     def __post_init__(self) -> None:
         """Check ranges and the address."""
@@ -68,7 +68,7 @@ class PushConfig:
             raise ConfigError(f"to: expected an address such as https://HOST:PORT, got {self.target!r}")
         if parts.scheme == "http" and not self.is_local and not self.plain_http:
             raise ConfigError(
-                f"to: {self.target} would show the token to others; use https, or --plain-http in a trusted network"
+                f"to: plain HTTP to {self.target} exposes the token; use https, or --plain-http in a trusted network"
             )
 
     @property
@@ -80,28 +80,28 @@ class PushConfig:
 
 @dataclass
 class PushReport:
-    """What came of it."""
+    """Result of a push."""
 
     committed: int = 0
     """Episodes that the receiver committed."""
     already: int = 0
-    """Episodes that it held already."""
+    """Episodes that it already had."""
     confirmed_before: int = 0
-    """Episodes that the ledger had: nothing was asked or sent."""
+    """Episodes that the ledger lists as confirmed; nothing was requested or sent."""
     deleted: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
-    """Episode and why: refused by the receiver, or damaged here."""
-    tally: Tally = field(default_factory=Tally)
+    """Episode and reason: refused by the receiver, or damaged in the spool."""
+    stats: TransferStats = field(default_factory=TransferStats)
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain JSON values."""
         values: dict[str, Json] = asdict(self)
-        tally: dict[str, Json] = asdict(self.tally)
-        del values["tally"], tally["confirmed_bytes"]
+        stats: dict[str, Json] = asdict(self.stats)
+        del values["stats"], stats["confirmed_bytes"]
         failed: list[Json] = [{"episode_id": episode, "message": message} for episode, message in self.failed]
-        ratio = round(self.tally.sent_ratio, 6)
-        return {**values, **tally, "failed": failed, "sent_ratio": ratio, "seconds": round(self.seconds, 3)}
+        ratio = round(self.stats.sent_ratio, 6)
+        return {**values, **stats, "failed": failed, "sent_ratio": ratio, "seconds": round(self.seconds, 3)}
 
 
 def push(root: Path, config: PushConfig, *, progress: bool = True) -> PushReport:
@@ -109,8 +109,8 @@ def push(root: Path, config: PushConfig, *, progress: bool = True) -> PushReport
 
     Raises:
         StoreError: `root` is not a store.
-        SiteError: the token is unknown, the target is no receiver, or nothing has worked for too long; what was
-            confirmed is kept.
+        SiteError: the token is unknown, the target is not a receiver, or no request has succeeded for too long;
+            confirmed bytes are kept.
     """
     report = PushReport()
     begun = time.monotonic()
@@ -138,37 +138,37 @@ class _Push:
     async def run(self) -> None:
         limit = None if self.config.limit_mbps is None else self.config.limit_mbps * MEGABIT
         bandwidth, piece = Bandwidth(limit), PieceSize(limit)
-        patience = Patience(float("inf") if self.config.watch else min(FIRST_CONTACT_S, self.config.patience_s))
+        backoff = Backoff(float("inf") if self.config.watch else min(FIRST_CONTACT_S, self.config.patience_s))
         async with _client(self.config) as client:
-            sender = Sender(client, self.config.target, bandwidth, piece, patience, self._on_bytes)
-            self.report.tally = sender.tally
+            sender = Sender(client, self.config.target, bandwidth, piece, backoff, self._on_bytes)
+            self.report.stats = sender.stats
             await sender.greet()
             if not self.config.watch:
-                patience.patience_s = self.config.patience_s
+                backoff.patience_s = self.config.patience_s
             while True:
-                parcels, problems = await asyncio.to_thread(self.spool.fresh, also_confirmed=self.config.delete_after)
+                episodes, problems = await asyncio.to_thread(self.spool.fresh, also_confirmed=self.config.delete_after)
                 self.report.failed += [("", problem) for problem in problems]
                 for problem in problems:
                     logger.error("%s", problem)
-                if parcels:
-                    await self._send_all(sender, parcels)
+                if episodes:
+                    await self._send_all(sender, episodes)
                 if not self.config.watch:
                     return
                 await asyncio.sleep(self.config.interval_s)
 
-    async def _send_all(self, sender: Sender, parcels: list[Parcel]) -> None:
-        queue = iter(parcels)
+    async def _send_all(self, sender: Sender, episodes: list[SpooledEpisode]) -> None:
+        queue = iter(episodes)
 
         async def work() -> None:
-            for parcel in queue:  # shared: each parcel goes to one worker
-                await self._send(sender, parcel)
+            for spooled in queue:  # shared: each episode goes to one worker
+                await self._send(sender, spooled)
 
-        total = sum(parcel.num_bytes for parcel in parcels)
+        total = sum(spooled.num_bytes for spooled in episodes)
         with Progress("push", total=total, unit="B", shown=self._progress) as bar:
             self._bar = bar
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self.config.parallel, len(parcels))):
+                    for _ in range(min(self.config.parallel, len(episodes))):
                         group.create_task(work())
             except* (CounterpointError, OSError) as errors:
                 raise errors.exceptions[0] from None
@@ -179,69 +179,69 @@ class _Push:
         if self._bar is not None:
             self._bar.update(count)
 
-    async def _send(self, sender: Sender, parcel: Parcel) -> None:
-        sent_before = sender.tally.sent_bytes
-        episode_id = parcel.info.episode_id
+    async def _send(self, sender: Sender, spooled: SpooledEpisode) -> None:
+        sent_before = sender.stats.sent_bytes
+        episode_id = spooled.info.episode_id
         try:
-            verdict = await self._settle(sender, parcel)
+            answer = await self._settle(sender, spooled)
         except StoreError as error:
             logger.error("episode %s: %s", episode_id, error)
             self.report.failed.append((episode_id, str(error)))
             return
-        match verdict.state:
+        match answer.state:
             case "committed":
                 self.report.committed += 1
             case "already":
                 self.report.already += 1
             case _:
-                logger.error("episode %s: refused: %s", episode_id, verdict.message)
-                self.report.failed.append((episode_id, verdict.message))
+                logger.error("episode %s: refused: %s", episode_id, answer.message)
+                self.report.failed.append((episode_id, answer.message))
                 return
-        await asyncio.to_thread(self.spool.confirm, parcel, verdict.state, sender.tally.sent_bytes - sent_before)
+        await asyncio.to_thread(self.spool.confirm, spooled, answer.state, sender.stats.sent_bytes - sent_before)
         if self.config.delete_after:
-            await asyncio.to_thread(self.spool.delete, parcel)
+            await asyncio.to_thread(self.spool.delete, spooled)
             self.report.deleted += 1
 
-    async def _settle(self, sender: Sender, parcel: Parcel) -> Verdict:
-        """Give the receiver what it asks for until the episode is committed or refused.
+    async def _settle(self, sender: Sender, spooled: SpooledEpisode) -> CommitAnswer:
+        """Send the files that the receiver asks for until the episode is committed or refused.
 
-        Descriptions are shared: one episode brings them and is seen through to its end, for they are in the store
-        once it is committed and not before; the others wait and ask again.
+        Episodes share descriptions, which are in the store only once the episode that brought them is committed.
+        So one episode sends them and is completed first; the others wait and ask again.
         """
         async with AsyncExitStack() as turn:
             has_turn = has_described = False
             for _ in range(MAX_ROUNDS):
-                verdict = await sender.commit(parcel.info.episode_id, parcel.manifest_sha256)
-                if verdict.state != "open":
-                    return verdict
-                wants_descriptions = any("/" in missing.name for missing in verdict.missing)
+                answer = await sender.commit(spooled.info.episode_id, spooled.manifest_sha256)
+                if answer.state != "open":
+                    return answer
+                wants_descriptions = any("/" in missing.name for missing in answer.missing)
                 if wants_descriptions and not has_turn:
                     await turn.enter_async_context(self._describing)
                     has_turn = True
                     continue
-                if has_turn and not (wants_descriptions or has_described):  # another has brought them meanwhile
+                if has_turn and not (wants_descriptions or has_described):  # another episode has brought them meanwhile
                     await turn.aclose()
                     has_turn = False
                 has_described |= wants_descriptions
-                await self._supply(sender, parcel, verdict)
-        raise StoreError(f"the receiver still asks for files after {MAX_ROUNDS} rounds; see its log")
+                await self._supply(sender, spooled, answer)
+        raise StoreError(f"the receiver still asks for files after {MAX_ROUNDS} requests; see its log")
 
-    async def _supply(self, sender: Sender, parcel: Parcel, verdict: Verdict) -> None:
-        files = {file.path: file for file in parcel.info.files}
+    async def _supply(self, sender: Sender, spooled: SpooledEpisode, answer: CommitAnswer) -> None:
+        files = {file.path: file for file in spooled.info.files}
         try:
-            for missing in verdict.missing:
-                path = self.spool.path_of(parcel, missing.name)
-                sha256 = parcel.manifest_sha256 if missing.name == "manifest.json" else missing.sha256
+            for missing in answer.missing:
+                path = self.spool.path_of(spooled, missing.name)
+                sha256 = spooled.manifest_sha256 if missing.name == "manifest.json" else missing.sha256
                 own = files.get(missing.name)
                 if own is not None and own.sha256 != missing.sha256:
-                    raise Stale("the receiver answers for another episode")
+                    raise StaleUploadError("the receiver's answer is about another episode")
                 if own is not None and (not path.is_file() or path.stat().st_size != own.bytes):
-                    raise StoreError(f"{path}: missing or not {own.bytes} bytes long; see 'counterpoint check'")
-                if missing.sha256 in verdict.spoilt and not await asyncio.to_thread(file_is_whole, path, sha256):
-                    raise StoreError(f"{path}: its bytes have changed since it was written; see 'counterpoint check'")
-                await sender.upload(UploadName(episode=parcel.manifest_sha256, sha256=sha256), path)
-        except Stale as stale:
-            logger.debug("episode %s: %s", parcel.info.episode_id, stale)
+                    raise StoreError(f"{path}: missing, or not {own.bytes} bytes long. Run 'counterpoint check'")
+                if missing.sha256 in answer.spoilt and not await asyncio.to_thread(file_is_whole, path, sha256):
+                    raise StoreError(f"{path}: its content has changed since it was written. Run 'counterpoint check'")
+                await sender.upload(UploadName(episode=spooled.manifest_sha256, sha256=sha256), path)
+        except StaleUploadError as stale:
+            logger.debug("episode %s: %s", spooled.info.episode_id, stale)
 
 
 def _client(config: PushConfig) -> httpx.AsyncClient:
@@ -250,7 +250,9 @@ def _client(config: PushConfig) -> httpx.AsyncClient:
         try:
             verify = ssl.create_default_context(cafile=config.authority)
         except (OSError, ssl.SSLError) as error:
-            raise SiteError(f"{config.authority}: cannot be used as a certificate of an authority ({error})") from error
+            raise SiteError(
+                f"{config.authority}: cannot be used as the certificate of an authority ({error})"
+            ) from error
     return httpx.AsyncClient(
         headers={"Authorization": f"Bearer {config.token}"},
         timeout=httpx.Timeout(config.timeout_s, pool=None),

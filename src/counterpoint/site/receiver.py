@@ -1,10 +1,10 @@
-"""The receiver: a Starlette application that speaks tus 1.0.0 and commits what has come whole.
+"""The receiver: a Starlette application that speaks tus 1.0.0 and commits complete episodes.
 
     OPTIONS|POST /uploads   HEAD|PATCH|DELETE /uploads/EPISODE/SHA256      tus
     POST /commit {"episode_id", "manifest_sha256"}   201 committed, 200 already, 409 open: what is missing, 422 refused
     GET /healthz   GET /metrics                        no token needed
 
-Memory is bounded by a few hundred kB a request in progress; whatever blocks runs in threads.
+Memory is bounded by a few hundred kB per request in progress; blocking calls run in threads.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from starlette.routing import Route
 from counterpoint.core.errors import IngestError, StoreError
 from counterpoint.site import tus
 from counterpoint.site.admission import MAX_DESCRIPTION_BYTES, Admission, Limits
+from counterpoint.site.commits import CommitResult, Commits
 from counterpoint.site.counters import Counters
 from counterpoint.site.incoming import REFUSED, Incoming
-from counterpoint.site.intake import CommitResult, Intake
 from counterpoint.site.tokens import Tokens
 from counterpoint.site.tus import TusError
 from counterpoint.site.uploads import Uploads
@@ -37,33 +37,33 @@ logger = logging.getLogger(__name__)
 
 MAX_COMMIT_BYTES = 8 << 10
 DRAIN_BYTES = 16 << 20
-"""A refused request is read to its end up to here, so that the sender sees the answer; longer ones are cut."""
+"""A refused request is read up to this size, so that the sender sees the answer; longer ones are cut off."""
 SWEEP_S = 60.0
 COMMITS_AT_ONCE = 2
-"""Each holds one `streams.parquet` in memory while it is checked."""
+"""Each commit checks one `streams.parquet` in memory."""
 STATUS = {"committed": 201, "already": 200, "open": 409, "refused": 422}
 
 Handler = Callable[[Request, str], Awaitable[Response]]
 
 
 class Receiver:
-    """Everything that one receiving process holds.
+    """The state of one receiving process.
 
     Raises:
-        StoreError: `root` is no store and cannot become one.
-        SiteError: another receiver is at work on this store.
+        StoreError: `root` is not a store and cannot become one.
+        SiteError: another receiver is using this store.
     """
 
     def __init__(self, root: Path, tokens: Tokens, limits: Limits) -> None:
-        """Open the store for receiving, making it where there is none; takes up what an earlier process left."""
+        """Open the store, creating it if needed, and continue what an earlier process left."""
         create_store(root)
         self.tokens = tokens
         self.limits = limits
         self.counters = Counters()
         self.incoming = Incoming(root, limits.expire_s)
-        self.intake = Intake(root, self.incoming)
+        self.commits = Commits(root, self.incoming)
         self.admission = Admission(root, limits)
-        self.transfers = Uploads(limits, self.incoming, self.intake, self.admission, self.counters)
+        self.transfers = Uploads(limits, self.incoming, self.commits, self.admission, self.counters)
         self._busy: set[tuple[str, str]] = set()
         self._committing = asyncio.Semaphore(COMMITS_AT_ONCE)
         for site, episode in self.incoming.episodes():
@@ -85,7 +85,7 @@ class Receiver:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, request: Request) -> Response:
-        """Return counters as plain text, one a line, in the Prometheus format; names no site."""
+        """Return counters in the Prometheus text format; they do not name sites."""
         gauges = {
             "bytes_in_flight": self.admission.bytes_in_flight,
             "open_episodes": self.admission.open_episodes,
@@ -99,7 +99,7 @@ class Receiver:
         return await self._answer(request, self._uploads)
 
     async def upload(self, request: Request) -> Response:
-        """Answer HEAD, PATCH and DELETE; POST with X-HTTP-Method-Override stands for another."""
+        """Answer HEAD, PATCH and DELETE; POST with X-HTTP-Method-Override stands for another method."""
         return await self._answer(request, self._upload)
 
     async def commit(self, request: Request) -> Response:
@@ -128,13 +128,13 @@ class Receiver:
                     await run_in_threadpool(self.incoming.drop, site, name)
                     return Response(status_code=204)
                 case _:
-                    raise TusError(405, f"{method[:20]} is not allowed here")
+                    raise TusError(405, f"method {method[:20]} is not allowed here")
 
     async def _commit(self, request: Request, site: str) -> Response:
         episode_id, episode = await self._commit_body(request)
         with self._alone(site, episode):
             async with self._committing:
-                outcome = await run_in_threadpool(self.intake.commit, site, episode, episode_id)
+                outcome = await run_in_threadpool(self.commits.commit, site, episode, episode_id)
         self.counters.add("spoilt_files_total", len(outcome.spoilt))
         if outcome.needs_bytes:
             self._admit(site, episode, outcome)
@@ -148,21 +148,21 @@ class Receiver:
         self.admission.admit(site, episode, outcome.needs_bytes + descriptions)
 
     async def _answer(self, request: Request, handler: Handler) -> Response:
-        """Check version and token, count, and turn what goes wrong into an exact status."""
+        """Check the version and the token, count the request, and turn errors into exact statuses."""
         self.counters.add("requests_total")
         is_tus = request.method != "OPTIONS" and request.url.path != "/commit"
         try:
             if is_tus and request.headers.get("Tus-Resumable") != tus.VERSION:
-                raise TusError(412, f"Tus-Resumable: this receiver speaks {tus.VERSION}")
+                raise TusError(412, f"Tus-Resumable: expected {tus.VERSION}")
             with self._entered(request) as site:
                 response = await handler(request, site)
         except TusError as error:
             response = _refusal(error)
         except ClientDisconnect:
-            response = Response(status_code=400)  # nobody reads it
+            response = Response(status_code=400)  # the client is gone
         except (StoreError, OSError) as error:
             logger.error("%s %s: %s", request.method, request.url.path, error)
-            response = _refusal(TusError(503, "the receiver's disk refuses", retry_after_s=5))
+            response = _refusal(TusError(503, "the receiver cannot write to its disk", retry_after_s=5))
         if response.status_code >= 400:
             self.counters.add(f"status_{response.status_code}_total")
             if response.status_code == 408 or _unread_bytes(request) > DRAIN_BYTES:
@@ -184,7 +184,7 @@ class Receiver:
             assert isinstance(episode, str)
             episode_id.encode()
         except TimeoutError as error:
-            raise TusError(408, "the body came too slowly") from error
+            raise TusError(408, "the body arrived too slowly") from error
         except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
             raise TusError(400, 'expected {"episode_id": "...", "manifest_sha256": "..."}') from error
         return episode_id, tus.parse_name(episode, episode).episode
@@ -196,15 +196,15 @@ class Receiver:
         site = self.tokens.site_of(token.strip()) if scheme.lower() == "bearer" else None
         if site is None:
             self.counters.add("unauthorized_total")
-            raise TusError(401, "unknown token; the receiver makes one with: counterpoint site token NAME")
+            raise TusError(401, "unknown token; the receiver's operator creates one with: counterpoint site token NAME")
         with self.admission.request(site):
             yield site
 
     @contextmanager
     def _alone(self, site: str, what: str) -> Iterator[None]:
-        """Hold an upload or an episode for one request at a time; TusError 423 for the others."""
+        """Lock an upload or an episode for one request at a time; TusError 423 for others."""
         if (site, what) in self._busy:
-            raise TusError(423, "another request is at work on this; try again", retry_after_s=1)
+            raise TusError(423, "another request is using this; try again", retry_after_s=1)
         self._busy.add((site, what))
         try:
             yield
@@ -214,7 +214,7 @@ class Receiver:
     def _restore(self, site: str, episode: str) -> None:
         size = 0
         with suppress(IngestError):
-            if info := self.intake.manifest(site, episode):
+            if info := self.commits.manifest(site, episode):
                 size = info.num_bytes
         if not (self.incoming.folder(site, episode) / REFUSED).is_file():
             self.admission.restore(site, episode, size)
@@ -224,7 +224,7 @@ class Receiver:
         sweeping = asyncio.create_task(self._sweep_forever())
         yield
         sweeping.cancel()
-        self.intake.close()
+        self.commits.close()
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -232,7 +232,7 @@ class Receiver:
             await self.sweep()
 
     async def sweep(self) -> int:
-        """Give up episodes whose uploads have not grown for too long; return how many."""
+        """Delete episodes whose uploads have not grown for too long; return how many."""
         count = 0
         known = await run_in_threadpool(lambda: set(self.incoming.episodes()))
         for site, episode in known | self.admission.episodes():
@@ -259,7 +259,7 @@ def _refusal(error: TusError) -> Response:
 
 
 def _unread_bytes(request: Request) -> int:
-    """Return how much of a refused request may still come: more than anything where it does not say."""
+    """Return how many bytes of a refused request may still arrive; above any limit where it does not say."""
     if "Transfer-Encoding" in request.headers:
         return DRAIN_BYTES + 1
     length = request.headers.get("Content-Length", "0")

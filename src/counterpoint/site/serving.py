@@ -1,7 +1,7 @@
-"""Running the receiver: uvicorn with a limit on how long a connection may take to say what it wants.
+"""Runs the receiver: uvicorn with a time limit on the headers of a request.
 
-uvicorn waits for ever for the headers of a request; a few thousand silent connections would use up its file
-handles. `PatientProtocol` closes such connections; bodies have limits of their own in the receiver.
+uvicorn waits for ever for the headers of a request, so a few thousand silent connections would use up its file
+handles. `TimeLimitedProtocol` closes such connections; the receiver itself limits bodies.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MAX_HEADER_BYTES = 16 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listen:
-    """Where the receiver listens."""
+class ListenAddress:
+    """The address on which the receiver listens."""
 
     host: str
     port: int
@@ -53,13 +53,13 @@ def parse_listen(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def serve(receiver: Receiver, listen: Listen, started: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests in progress get a few seconds to finish.
+def serve(receiver: Receiver, listen: ListenAddress, started: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests in progress have a few seconds to finish.
 
     `started` is called with the address once connections are accepted.
 
     Raises:
-        SiteError: the address is taken, or the certificate cannot be used.
+        SiteError: the address is in use, or the certificate cannot be used.
     """
     config = uvicorn.Config(
         receiver.app(),
@@ -92,10 +92,10 @@ def serve(receiver: Receiver, listen: Listen, started: Callable[[str], None]) ->
 
 
 def protocol_with(header_timeout_s: float) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP protocol with a limit on the time until a request's headers are whole."""
+    """Return uvicorn's HTTP protocol with a limit on the time until a request's headers are complete."""
 
-    class PatientProtocol(H11Protocol):
-        """Closes a connection that has no request in progress for too long, whatever bytes dribble in."""
+    class TimeLimitedProtocol(H11Protocol):
+        """Closes connections without a complete request for too long, even where bytes trickle in."""
 
         _deadline: asyncio.TimerHandle | None = None
 
@@ -132,10 +132,10 @@ def protocol_with(header_timeout_s: float) -> type[asyncio.Protocol]:
             if not self.transport.is_closing():
                 self.transport.abort()
 
-    return PatientProtocol
+    return TimeLimitedProtocol
 
 
-def _bound(listen: Listen) -> socket.socket:
+def _bound(listen: ListenAddress) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
@@ -145,6 +145,6 @@ def _bound(listen: Listen) -> socket.socket:
         bound.listen(BACKLOG)
     except OSError as error:
         raise SiteError(
-            f"{listen.host}:{listen.port}: cannot listen there ({error.strerror}); choose another --listen HOST:PORT"
+            f"{listen.host}:{listen.port}: cannot listen here ({error.strerror}); choose another --listen HOST:PORT"
         ) from error
     return bound

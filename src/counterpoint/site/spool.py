@@ -1,8 +1,8 @@
-"""The sending side's disk: committed episodes of a spool, and the ledger of what the receiver has confirmed.
+"""The sender's disk: committed episodes of a spool, and the ledger of episodes that the receiver has confirmed.
 
-    SPOOL/pushed.jsonl    one line an episode that the receiver holds: target, episode_id, manifest_sha256, state, ...
+    SPOOL/pushed.jsonl    one line per episode that the receiver has: target, episode_id, manifest_sha256, state, ...
 
-The ledger only saves questions: without it the receiver is asked again and answers `already`.
+The ledger only saves requests: without it the sender asks again, and the receiver answers `already`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEDGER = "pushed.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parcel:
+class SpooledEpisode:
     """One episode to send."""
 
     folder: Path
@@ -42,11 +42,11 @@ class Parcel:
 
 
 class Spool:
-    """A store folder whose committed episodes go to `target`; one sender at a time.
+    """A store whose committed episodes go to `target`; one sender at a time.
 
     Raises:
         StoreError: the folder is not a store.
-        SiteError: another sender is at work on it.
+        SiteError: another sender is using it.
     """
 
     def __init__(self, root: Path, target: str) -> None:
@@ -62,20 +62,20 @@ class Spool:
                 self._done[str(line.get("folder"))] = str(line.get("manifest_sha256"))
 
     def close(self) -> None:
-        """Let another sender in."""
+        """Release the lock."""
         self._ledger.close()
 
     @property
     def confirmed(self) -> int:
-        """Episodes that the receiver holds, as far as the ledger knows."""
+        """Number of episodes that the ledger lists as confirmed."""
         return len(self._done)
 
-    def fresh(self, *, also_confirmed: bool = False) -> tuple[list[Parcel], list[str]]:
-        """Return committed episodes that were not returned before, oldest first, and what is wrong with others.
+    def fresh(self, *, also_confirmed: bool = False) -> tuple[list[SpooledEpisode], list[str]]:
+        """Return committed episodes that were not returned before, oldest first, and problems with others.
 
-        Episodes of the ledger are left out, unless `also_confirmed`.
+        Confirmed episodes are skipped, unless `also_confirmed`.
         """
-        parcels, problems = [], []
+        episodes, problems = [], []
         for folder in sorted((self.root / "episodes").glob("*/*"), key=_committed_ns):
             key = str(folder.relative_to(self.root))
             if key in self._seen or (key in self._done and not also_confirmed):
@@ -87,48 +87,50 @@ class Spool:
             except (StoreError, OSError) as error:
                 problems.append(f"{folder / MANIFEST}: damaged: {error}; {next_step(self.root)}")
                 continue
-            parcels.append(Parcel(folder=folder, info=info, manifest_sha256=sha256_hex(data), manifest_bytes=len(data)))
-        return parcels, problems
+            episodes.append(
+                SpooledEpisode(folder=folder, info=info, manifest_sha256=sha256_hex(data), manifest_bytes=len(data))
+            )
+        return episodes, problems
 
-    def path_of(self, parcel: Parcel, name: str) -> Path:
-        """Return a file of an episode, by the name that the receiver asked for; StoreError where it asks for others."""
-        own = {MANIFEST, *(file.path for file in parcel.info.files)}
-        info = parcel.info
+    def path_of(self, spooled: SpooledEpisode, name: str) -> Path:
+        """Return a file of an episode, by the name that the receiver asked for; StoreError for any other name."""
+        own = {MANIFEST, *(file.path for file in spooled.info.files)}
+        info = spooled.info
         shared = {f"embodiments/{info.embodiment_sha256}.json", *(f"specs/{s.spec_sha256}.json" for s in info.streams)}
         if name in own:
-            return parcel.folder / name
+            return spooled.folder / name
         if name in shared:
             return self.root / name
-        raise StoreError(f"the receiver asks for {name[:80]!r}, which is no file of {info.episode_id!r}")
+        raise StoreError(f"the receiver asked for {name[:80]!r}, which is not a file of {info.episode_id!r}")
 
-    def confirm(self, parcel: Parcel, state: str, sent_bytes: int) -> None:
-        """Write down that the receiver holds the episode; on the disk on return."""
-        key = str(parcel.folder.relative_to(self.root))
-        if self._done.get(key) == parcel.manifest_sha256:
+    def confirm(self, spooled: SpooledEpisode, state: str, sent_bytes: int) -> None:
+        """Record that the receiver has the episode; the record is on the disk on return."""
+        key = str(spooled.folder.relative_to(self.root))
+        if self._done.get(key) == spooled.manifest_sha256:
             return
         record: dict[str, Json] = {
             "target": self.target,
             "folder": key,
-            "episode_id": parcel.info.episode_id,
-            "manifest_sha256": parcel.manifest_sha256,
+            "episode_id": spooled.info.episode_id,
+            "manifest_sha256": spooled.manifest_sha256,
             "state": state,
-            "bytes": parcel.num_bytes,
+            "bytes": spooled.num_bytes,
             "sent_bytes": sent_bytes,
             "time_s": round(time.time(), 3),
         }
         self._ledger.append(record)
-        self._done[key] = parcel.manifest_sha256
+        self._done[key] = spooled.manifest_sha256
 
-    def delete(self, parcel: Parcel) -> None:
-        """Remove an episode that the receiver holds; a crash leaves it whole or gone."""
+    def delete(self, spooled: SpooledEpisode) -> None:
+        """Remove an episode that the receiver has; a crash leaves it complete or gone."""
         gone = self.root / "staging" / f"pushed-{uuid.uuid4().hex}"
         gone.parent.mkdir(exist_ok=True)
-        os.rename(parcel.folder, gone)
+        os.rename(spooled.folder, gone)
         shutil.rmtree(gone, ignore_errors=True)
 
 
 def file_is_whole(path: Path, sha256: str) -> bool:
-    """Whether a file of the spool still has the content that its manifest says."""
+    """Whether a file of the spool still has the content stated in its manifest."""
     try:
         return sha256_file(path) == sha256
     except OSError:

@@ -1,8 +1,8 @@
-"""Tokens: one secret a site. The receiver's file holds their SHA-256 only.
+"""Tokens: one secret per site. The receiver's file holds their SHA-256 only.
 
     {"format": "counterpoint-tokens", "version": 1, "tokens": [{"site", "sha256", "created_s"}]}
 
-A token has 256 random bits, so a plain hash is enough: there is nothing to guess.
+A token has 256 random bits and cannot be guessed, so a plain hash is enough.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 class Tokens:
-    """Who may send; reads its file again when it has changed, so a revoked token stops working at once."""
+    """The known tokens; the file is read again when it changes, so a revoked token stops working at once."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file; raises SiteError where it is missing or foreign."""
+        """Read the file; raises SiteError where it is missing or not a tokens file."""
         self.path = path
         self._changed_ns = -1
         self._by_hash: Mapping[str, str] = {}
         self._refresh()
 
     def site_of(self, token: str) -> str | None:
-        """Return the site that this token belongs to, or None; takes as long for any token."""
+        """Return the site of this token, or None; takes the same time for any token."""
         self._refresh()
         asked = hash_token(token)
         found = None
@@ -57,7 +57,7 @@ class Tokens:
             changed_ns = self.path.stat().st_mtime_ns
         except OSError:
             if self._changed_ns >= 0:
-                self._by_hash = {}  # the file was taken away: nobody may send
+                self._by_hash = {}  # the file was removed: nobody may send
                 return
             changed_ns = 0
         if changed_ns != self._changed_ns:
@@ -102,7 +102,7 @@ def add_token(path: Path, site: str) -> str:
 
 
 def revoke_tokens(path: Path, site: str) -> int:
-    """Take all tokens of a site away; return how many there were."""
+    """Revoke all tokens of a site; return how many there were."""
     with _locked(path):
         known = load_tokens(path)
         kept = [entry for entry in known if entry["site"] != site]
@@ -119,7 +119,9 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError as error:
-        raise SiteError(f"{path}: no token here; the receiver makes one: counterpoint site token NAME") from error
+        raise SiteError(
+            f"{path}: missing; the receiver's operator creates a token with: counterpoint site token NAME"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SiteError(f"{path}: cannot be read as a token ({error})") from error
     if not re.fullmatch(r"[\x21-\x7e]{16,200}", token):

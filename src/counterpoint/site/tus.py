@@ -1,4 +1,4 @@
-"""tus 1.0.0, the part that is only words: versions, headers, checksums.
+"""The vocabulary of tus 1.0.0: versions, headers, checksums.
 
 https://tus.io/protocols/resumable-upload
 
@@ -35,10 +35,10 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class TusError(Exception):
-    """A request that is answered with an error; `status` is exact, `message` is for people."""
+    """A request that is answered with an error: `status` for programs, `message` for people."""
 
     def __init__(self, status: int, message: str, *, retry_after_s: int | None = None) -> None:
-        """Keep what to answer."""
+        """Keep the answer."""
         super().__init__(message)
         self.status = status
         self.message = message
@@ -47,7 +47,7 @@ class TusError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class UploadName:
-    """Which upload: unique within a site, the same whenever the same file is sent for the same episode."""
+    """Name of an upload: unique within a site, and the same whenever the same file is sent for the same episode."""
 
     episode: str
     """SHA-256 of the episode's manifest, 64 hexadecimal digits."""
@@ -69,7 +69,7 @@ class Checksum:
 
 
 def parse_name(episode: str, sha256: str) -> UploadName:
-    """Return the upload's name from two hashes; 404 where they are none, so nothing else ever names a file."""
+    """Return the upload's name from two hashes; 404 for anything else, so that only hashes name files."""
     if not _HASH.fullmatch(episode) or not _HASH.fullmatch(sha256):
         raise TusError(404, "no such upload")
     return UploadName(episode=episode, sha256=sha256)
@@ -83,7 +83,7 @@ def parse_metadata(header: str) -> UploadName:
     for pair in header.split(",") if header else ():
         key, _, encoded = pair.strip().partition(" ")
         if not _KEY.fullmatch(key) or key in found:
-            raise TusError(400, f"Upload-Metadata: key {key[:40]!r} is empty, strange or there twice")
+            raise TusError(400, f"Upload-Metadata: key {key[:40]!r} is empty, invalid or repeated")
         try:
             found[key] = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, ValueError) as error:
@@ -116,7 +116,7 @@ def parse_checksum(header: str | None) -> Checksum | None:
     except (binascii.Error, ValueError) as error:
         raise TusError(400, "Upload-Checksum: not base64") from error
     if len(digest) != hashlib.new(algorithm).digest_size:
-        raise TusError(400, f"Upload-Checksum: {len(digest)} bytes are no {algorithm}")
+        raise TusError(400, f"Upload-Checksum: {len(digest)} bytes, expected the size of {algorithm}")
     return Checksum(algorithm=algorithm, digest=digest)
 
 
@@ -126,7 +126,7 @@ def checksum_header(data: bytes) -> str:
 
 
 def parse_count(headers: Mapping[str, str], name: str) -> int:
-    """Return a header as a number of bytes; 400 where it is missing, negative or no number of at most 18 digits."""
+    """Return a header as a number of bytes; 400 where it is missing, negative or longer than 18 digits."""
     value = headers.get(name, "")
     if not _NUMBER.fullmatch(value):
         raise TusError(400, f"{name}: expected a number of bytes, got {value[:40]!r}")

@@ -1,4 +1,4 @@
-"""Single uploads over HTTP: creation, state, and pieces streamed to the disk before they are confirmed."""
+"""Uploads over HTTP: creation, state, and pieces that are written to the disk before they are confirmed."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from starlette.responses import Response
 from counterpoint.core.errors import IngestError
 from counterpoint.site import tus
 from counterpoint.site.admission import BUFFER_BYTES, MAX_DESCRIPTION_BYTES, MAX_MANIFEST_BYTES, Admission, Limits
+from counterpoint.site.commits import Commits
 from counterpoint.site.counters import Counters
 from counterpoint.site.incoming import REFUSED, Incoming, Piece, Upload
-from counterpoint.site.intake import Intake
 from counterpoint.site.tus import TusError, UploadName
 from counterpoint.store.episodes.adopt import wanted_files
 
 
 class Uploads:
-    """What tus asks of a server, for uploads that an admitted episode needs and no others.
+    """The tus server, for uploads that an admitted episode needs and no others.
 
-    The caller sees to it that requests for one upload do not overlap.
+    The caller makes sure that requests for one upload do not overlap.
     """
 
     def __init__(
-        self, limits: Limits, incoming: Incoming, intake: Intake, admission: Admission, counters: Counters
+        self, limits: Limits, incoming: Incoming, commits: Commits, admission: Admission, counters: Counters
     ) -> None:
         """Work on `incoming`."""
         self.limits = limits
         self.incoming = incoming
-        self.intake = intake
+        self.commits = commits
         self.admission = admission
         self.counters = counters
 
     def options(self) -> Response:
-        """Answer OPTIONS: what this server speaks."""
+        """Answer OPTIONS: versions and extensions of this server."""
         headers = {
             "Tus-Version": tus.VERSION,
             "Tus-Extension": tus.EXTENSIONS,
@@ -46,12 +46,12 @@ class Uploads:
         return Response(status_code=204, headers=headers)
 
     async def create(self, request: Request, site: str, name: UploadName) -> Response:
-        """Answer POST: 201 with the place of the upload, new or as it stands."""
+        """Answer POST: 201 with the location and state of the upload."""
         length = tus.parse_count(request.headers, "Upload-Length")
         if length > self.limits.site_bytes_in_flight:
             raise TusError(413, f"Upload-Length: at most {self.limits.site_bytes_in_flight}, got {length}")
         if (self.incoming.folder(site, name.episode) / REFUSED).is_file():
-            raise TusError(409, "this episode was refused; POST /commit says why")
+            raise TusError(409, "this episode was refused; POST /commit returns the reason")
         if name.is_manifest:
             if length > MAX_MANIFEST_BYTES:
                 raise TusError(413, f"Upload-Length: a manifest has at most {MAX_MANIFEST_BYTES} bytes, got {length}")
@@ -64,31 +64,33 @@ class Uploads:
         return Response(status_code=201, headers={"Location": location, **self.state_headers(upload)})
 
     def _check_expected(self, site: str, name: UploadName, length: int) -> None:
-        """Let in only files that an admitted episode's manifest names, with the sizes that it says."""
+        """Accept only files in an admitted episode's manifest, with the sizes stated there."""
         try:
-            info = self.intake.manifest(site, name.episode)
+            info = self.commits.manifest(site, name.episode)
         except IngestError as error:
-            raise TusError(409, "the manifest of this episode cannot be used; POST /commit says why") from error
+            raise TusError(
+                409, "the manifest of this episode cannot be used; POST /commit returns the reason"
+            ) from error
         if info is None or not self.admission.is_admitted(site, name.episode):
-            raise TusError(409, "send the manifest first, then POST /commit: it says which files are missing")
-        wanted = [each for each in wanted_files(self.intake.root, info) if each.sha256 == name.sha256]
+            raise TusError(409, "send the manifest first, then POST /commit, which lists the missing files")
+        wanted = [each for each in wanted_files(self.commits.root, info) if each.sha256 == name.sha256]
         if not wanted:
             raise TusError(409, "the episode does not need this file")
         if wanted[0].bytes is None:
             if length > MAX_DESCRIPTION_BYTES:
                 raise TusError(413, f"Upload-Length: a description has at most {MAX_DESCRIPTION_BYTES} bytes")
         elif wanted[0].bytes != length:
-            raise TusError(400, f"Upload-Length: the manifest says {wanted[0].bytes}, got {length}")
+            raise TusError(400, f"Upload-Length: expected {wanted[0].bytes}, the size in the manifest, got {length}")
 
     async def patch(self, request: Request, site: str, name: UploadName) -> Response:
-        """Answer PATCH: 204 with the offset that is now on the disk."""
+        """Answer PATCH: 204 with the offset that is on the disk."""
         if request.headers.get("Content-Type") != tus.CONTENT_TYPE:
             raise TusError(415, f"Content-Type: expected {tus.CONTENT_TYPE}")
         offset = tus.parse_count(request.headers, "Upload-Offset")
         checksum = tus.parse_checksum(request.headers.get("Upload-Checksum"))
         upload = await run_in_threadpool(self.incoming.get, site, name)
         if offset != upload.offset:
-            raise TusError(409, f"Upload-Offset: the upload stands at {upload.offset}, got {offset}")
+            raise TusError(409, f"Upload-Offset: expected {upload.offset}, the upload's current offset, got {offset}")
         announced = tus.parse_count(request.headers, "Content-Length") if "Content-Length" in request.headers else 0
         if offset + announced > upload.length:
             raise TusError(413, f"more bytes than Upload-Length {upload.length}")
@@ -106,7 +108,7 @@ class Uploads:
         return Response(status_code=204, headers=headers)
 
     async def _stream(self, request: Request, piece: Piece) -> bool:
-        """Take the body to the disk; return whether all of it came. TusError 408 where it dawdles."""
+        """Write the body to the disk; return whether it is complete. TusError 408 where it is too slow."""
         buffer = bytearray()
         chunks = request.stream()
         try:
@@ -122,7 +124,7 @@ class Uploads:
                         await run_in_threadpool(piece.write, bytes(buffer))
                         buffer.clear()
         except TimeoutError as error:
-            raise TusError(408, "the body came too slowly; send a smaller piece") from error
+            raise TusError(408, "the body arrived too slowly; send a smaller piece") from error
         except ClientDisconnect:
             self.counters.add("disconnects_total")
             await run_in_threadpool(piece.write, bytes(buffer))
@@ -131,7 +133,7 @@ class Uploads:
         return True
 
     def state_headers(self, upload: Upload) -> dict[str, str]:
-        """Return the headers that say how far an upload is."""
+        """Return the headers with the state of an upload."""
         return {
             "Upload-Offset": str(upload.offset),
             "Upload-Length": str(upload.length),

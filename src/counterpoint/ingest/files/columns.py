@@ -10,7 +10,7 @@ from counterpoint.core.errors import IngestError
 
 
 def list_width(kind: pa.DataType) -> int | None:
-    """Return the numbers a row of a column of lists of numbers, 0 where its type leaves that open; else None."""
+    """Return the length of the lists in a column of lists of numbers, 0 where its type does not say; else None."""
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         return None
     inner = kind.value_type
@@ -27,25 +27,27 @@ def matrix(table: pa.Table, column: str, width: int, where: str) -> NDArray[np.f
     """
     array = table[column].combine_chunks()
     if array.null_count:
-        raise IngestError(f"{where}: column {column!r} has {array.null_count} empty rows", reason="missing_value")
+        raise IngestError(
+            f"{where}: column {column!r} has {array.null_count} rows without a value", reason="missing_value"
+        )
     flat = array
     if isinstance(array, pa.FixedSizeListArray | pa.ListArray | pa.LargeListArray):
         lengths = set(array.value_lengths().unique().to_pylist())
         if lengths - {width}:
             raise IngestError(
-                f"{where}: column {column!r} holds {sorted(lengths)} numbers a row, expected {width}",
+                f"{where}: column {column!r} holds {sorted(lengths)} numbers per row, expected {width}",
                 reason="dimension_mismatch",
             )
         flat = array.flatten()
     elif width != 1:
         raise IngestError(
-            f"{where}: column {column!r} is one number a row, expected {width}", reason="dimension_mismatch"
+            f"{where}: column {column!r} is one number per row, expected {width}", reason="dimension_mismatch"
         )
     kind = flat.type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         raise IngestError(f"{where}: column {column!r} holds {kind}, expected numbers", reason="wrong_type")
     if flat.null_count:
-        raise IngestError(f"{where}: column {column!r} has empty numbers", reason="missing_value")
+        raise IngestError(f"{where}: column {column!r} has missing numbers", reason="missing_value")
     with np.errstate(over="ignore", invalid="ignore"):
         values = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, width)
     check_finite(values, f"{where}: column {column!r}")
@@ -62,7 +64,9 @@ def scalars(table: pa.Table, column: str, where: str) -> NDArray[np.float64]:
     if isinstance(array, pa.FixedSizeListArray | pa.ListArray | pa.LargeListArray):
         return matrix(table, column, 1, where)[:, 0].astype(np.float64)
     if array.null_count:
-        raise IngestError(f"{where}: column {column!r} has {array.null_count} empty rows", reason="missing_value")
+        raise IngestError(
+            f"{where}: column {column!r} has {array.null_count} rows without a value", reason="missing_value"
+        )
     if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type)):
         raise IngestError(f"{where}: column {column!r} holds {array.type}, expected numbers", reason="wrong_type")
     values = widened(array.to_numpy(zero_copy_only=False))
@@ -79,7 +83,7 @@ def column_values(table: pa.Table, column: str, where: str) -> list[object]:
 
 
 def widened(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return float64; a signalling NaN is a NaN like any other, and no reason for a warning."""
+    """Return float64; a signalling NaN is treated like any other NaN, without a warning."""
     with np.errstate(invalid="ignore"):
         return values.astype(np.float64)
 

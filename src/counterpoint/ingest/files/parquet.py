@@ -1,4 +1,4 @@
-"""Parquet from strangers: sizes and columns are checked before anything is read."""
+"""Parquet files from strangers: sizes and columns are checked before anything is read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAGIC = b"PAR1"
 MAX_TABLE_BYTES = 8 * 2**30
 """Most bytes that one table may unpack to."""
 _DAMAGED = (pa.ArrowException, OSError, ValueError, MemoryError)
-"""What pyarrow raises on spoilt bytes; ValueError where names are not UTF-8."""
+"""What pyarrow raises on damaged files; ValueError where names are not UTF-8."""
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file after looking at its size and magic.
+    """Open a Parquet file after checking its size and magic.
 
     Raises:
         IngestError: `missing_file`, `empty_file`, `wrong_magic`, `truncated`, `damaged_parquet` or `absurd_size`.
@@ -33,14 +33,18 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     if head != MAGIC:
         raise IngestError(f"{path}: starts with {head!r}, expected {MAGIC!r} (Parquet)", reason="wrong_magic")
     if tail != MAGIC or size < 12:
-        raise IngestError(f"{path}: cut off: {size} bytes without the end mark; copy it again", reason="truncated")
+        raise IngestError(
+            f"{path}: truncated: {size} bytes, and the end mark is missing; copy it again", reason="truncated"
+        )
     try:
         file_ = pq.ParquetFile(path)
     except _DAMAGED as error:
         raise IngestError(f"{path}: damaged Parquet ({error})", reason="damaged_parquet") from error
     groups = [file_.metadata.row_group(index) for index in range(file_.metadata.num_row_groups)]
     if sum(max(group.total_byte_size, group.num_rows) for group in groups) > MAX_TABLE_BYTES:
-        raise IngestError(f"{path}: claims to unpack to more than {MAX_TABLE_BYTES} bytes", reason="absurd_size")
+        raise IngestError(
+            f"{path}: claims to unpack to more than {MAX_TABLE_BYTES} bytes; refused", reason="absurd_size"
+        )
     return file_
 
 
@@ -66,7 +70,7 @@ def read_columns(
 
 @contextmanager
 def damaged_parquet(path: Path) -> Iterator[None]:
-    """Turn what pyarrow raises on spoilt bytes into an IngestError `damaged_parquet`."""
+    """Turn what pyarrow raises on a damaged file into an IngestError `damaged_parquet`."""
     try:
         yield
     except _DAMAGED as error:

@@ -1,4 +1,4 @@
-"""Paths that a log's metadata asks for: filled in without `str.format`, never outside the log's folder."""
+"""Paths named in a log's metadata: filled in without `str.format`, never outside the log's folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_PATH = 1024
 
 
 def fill_template(template: str, values: Mapping[str, int | str]) -> str:
-    """Fill `{name}` and `{name:03d}` in `template`, and nothing else that a format string could do.
+    """Fill `{name}` and `{name:03d}` in `template`; every other feature of format strings is refused.
 
     Raises:
         IngestError: `bad_template` for any other field.
@@ -31,7 +31,10 @@ def fill_template(template: str, values: Mapping[str, int | str]) -> str:
 
     filled = _FIELD.sub(value, template)
     if "{" in filled or "}" in filled or len(filled) > MAX_PATH:
-        raise IngestError(f"path template {template[:200]!r}: not a template of plain fields", reason="bad_template")
+        raise IngestError(
+            f"path template {template[:200]!r}: expected only fields such as {{name}} and {{name:03d}}",
+            reason="bad_template",
+        )
     return filled
 
 
@@ -39,20 +42,20 @@ def inside(root: Path, relative: str) -> Path:
     """Return `root / relative`, whether it exists or not.
 
     Raises:
-        IngestError: `path_outside` where the path is absolute, climbs with `..`, or leads out of
+        IngestError: `path_outside` where the path is absolute, contains `..`, or points outside
             `root` through a link.
     """
     pure = PurePosixPath(relative)
     if pure.is_absolute() or ".." in pure.parts or "\\" in relative or "\0" in relative or not pure.parts:
-        raise IngestError(f"{root}: path {relative!r} leads out of the folder; refused", reason="path_outside")
+        raise IngestError(f"{root}: path {relative!r} points outside the folder; refused", reason="path_outside")
     path = root / pure
     if not path.resolve().is_relative_to(root.resolve()):
-        raise IngestError(f"{path}: a link that leads out of {root}; refused", reason="path_outside")
+        raise IngestError(f"{path}: this link points outside {root}; refused", reason="path_outside")
     return path
 
 
 def file_size(path: Path, expected: str) -> int:
-    """Return the bytes of a file that is one and is not empty; `expected` says what it should hold.
+    """Return the size of a file that exists and is not empty; `expected` says what it should hold.
 
     Raises:
         IngestError: `missing_file` or `empty_file`.

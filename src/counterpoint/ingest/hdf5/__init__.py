@@ -1,4 +1,4 @@
-"""HDF5 in the layouts of ALOHA (an episode a file) and robomimic (many demonstrations a file)."""
+"""HDF5 in the layouts of ALOHA (one episode per file) and robomimic (many demonstrations per file)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_USER_BLOCK = 2**16
 SUFFIXES = frozenset({".h5", ".hdf5", ".he5"})
 BESIDE = frozenset({"", ".json", ".md", ".txt", ".yaml", ".yml"})
-"""What else may lie in a folder of HDF5 files."""
+"""Other files that a folder of HDF5 files may contain."""
 
 
 def looks_like_hdf5(path: Path) -> bool:
-    """Whether `path` is an HDF5 file, or a folder of nothing else."""
+    """Whether `path` is an HDF5 file, or a folder of such files only."""
     if not path.is_dir():
         return _has_magic(path)
     try:
@@ -28,7 +28,7 @@ def looks_like_hdf5(path: Path) -> bool:
 
 
 def hdf5_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that are HDF5, or that are named so and are damaged."""
+    """Return the HDF5 files of a folder, including damaged ones with such a suffix."""
     return [
         file
         for file in sorted(folder.iterdir())
@@ -40,15 +40,15 @@ def open_hdf5(path: Path, options: ReadOptions) -> LogSource:
     """Open a file, or every HDF5 file of a folder as one log of one robot.
 
     Raises:
-        IngestError: no file can be opened, or in none is a layout that this reader knows.
+        IngestError: no file can be opened, or none has a known layout.
     """
-    from counterpoint.ingest.hdf5.log import Hdf5Log  # asks for h5py, which is an extra
+    from counterpoint.ingest.hdf5.log import Hdf5Log  # needs h5py, which is in an extra
 
     return Hdf5Log(path, options)
 
 
 def _has_magic(path: Path) -> bool:
-    """The magic is at 0 or, behind a user block, at a power of two from 512 on."""
+    """The magic is at 0 or, after a user block, at a power of two from 512 on."""
     offset = 0
     while offset <= MAX_USER_BLOCK:
         if starts_with(path, MAGIC, offset):

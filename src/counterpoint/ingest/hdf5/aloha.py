@@ -1,9 +1,9 @@
-"""ALOHA: one episode a file, commands in `action`, senses below `observations`.
+"""ALOHA: one episode a file, commands in `action`, sensing below `observations`.
 
     action [T, 14]   observations/{qpos, qvel, effort} [T, 14]   observations/images/<camera> [T, H, W, 3] uint8
     attributes: sim, compress; compressed pictures are JPEG files padded with zeros, [T, longest] uint8
 
-Rows have no clock: the recording loop aims at 50 Hz, so times are nominal.
+Rows have no clock. The recording loop runs at 50 Hz, so times are nominal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from counterpoint.ingest.recording.features import LogFeature, Role
 RATE_HZ = 50.0
 JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
 NAMES = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in JOINTS)
-"""Of the 14 numbers of a pair of ViperX arms, as the recorder orders them."""
+"""The 14 joints of a pair of ViperX arms, in the recorder's order."""
 ROLES: dict[str, Role] = {"action": "action", "observations/qpos": "state"}
 
 
@@ -41,7 +41,7 @@ def describe(file: h5py.File) -> Hdf5Layout:
     pictures = [path for path, each in found.items() if is_pictures(path, each)]
     series = [path for path, each in found.items() if path not in pictures and is_series(each)]
     if not series:
-        raise IngestError(f"{file.filename}: no numbers in it", reason="missing_column")
+        raise IngestError(f"{file.filename}: found no numeric datasets", reason="missing_column")
     is_sim = bool(file.attrs.get("sim", False))
     return Hdf5Layout(
         name="aloha",
@@ -56,12 +56,12 @@ def describe(file: h5py.File) -> Hdf5Layout:
 
 
 def names_beside(file: h5py.File) -> list[str]:
-    """Return the datasets beside `action` that some recorders add."""
+    """Return datasets that some recorders add beside `action`."""
     return [name for name in ("base_action",) if name in file]
 
 
 def labels_of(file: h5py.File, path: str) -> EpisodeLabels:
-    """Return what the episode's attributes say."""
+    """Return the labels in the episode's attributes."""
     del path
     return EpisodeLabels(instruction=text_of(file, "language_instruction", "instruction", "task", "language_raw"))
 

@@ -1,4 +1,4 @@
-"""What a layout of HDF5 says of an episode before its samples are read."""
+"""What an HDF5 layout says about an episode before its samples are read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from counterpoint.ingest.recording.features import LogFeature
 from counterpoint.ingest.recording.pictures import is_picture_shape
 
 MAX_WIDTH = 4096
-"""Most numbers a sample of one feature."""
+"""Most numbers per sample of one feature."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hdf5Layout:
-    """An episode's features; a log has the layout of its first readable episode."""
+    """The features of an episode; a log has the layout of its first readable episode."""
 
     name: str
     """`aloha` or `robomimic`."""
@@ -30,13 +30,13 @@ class Hdf5Layout:
     """None where the file does not state it."""
     usual_rate_hz: float
     source: Source | None = None
-    """None where the file does not say how it came about."""
+    """None where the file does not say."""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeLabels:
-    """What a file says of one episode beside samples."""
+    """What a file says about one episode besides its samples."""
 
     instruction: str = ""
     success: bool | None = None
@@ -44,7 +44,7 @@ class EpisodeLabels:
 
 
 def is_series(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is a row of numbers a sample, one-dimensional ones included."""
+    """Whether a dataset has a number or a row of numbers per sample."""
     return dataset.shape is not None and dataset.ndim in (1, 2) and dataset.dtype.kind in "fiub"
 
 
@@ -59,8 +59,11 @@ def is_pictures(path: str, dataset: h5py.Dataset) -> bool:
 
 
 def width_of(path: str, dataset: h5py.Dataset) -> int:
-    """Return the numbers a sample; raises IngestError `absurd_size`."""
+    """Return the numbers per sample; raises IngestError `absurd_size`."""
     width = int(dataset.shape[1]) if dataset.ndim == 2 else 1
     if width > MAX_WIDTH:
-        raise IngestError(f"{dataset.file.filename}: {path} claims {width} numbers a sample", reason="absurd_size")
+        raise IngestError(
+            f"{dataset.file.filename}: {path} claims {width} numbers per sample, at most {MAX_WIDTH}",
+            reason="absurd_size",
+        )
     return width

@@ -1,4 +1,4 @@
-"""HDF5 files opened as a log: items are episodes, found by the layout of the first file that can be read."""
+"""HDF5 files as a log: items are episodes, found by the layout of the first readable file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Hdf5Log(RecordedLog):
                 item = ":".join(filter(None, (short, demo.removeprefix("data/")))) or path.name
                 self._places[item] = file, demo
         if layout is None:
-            raise first_error or IngestError(f"{path}: no HDF5 file in it", reason="missing_file")
+            raise first_error or IngestError(f"{path}: found no HDF5 file in this folder", reason="missing_file")
         self._root, self._layout, self._is_folder = root, layout, path.is_dir()
         rate, notes = choose_rate(layout.rate_hz, options.robot, layout.usual_rate_hz)
         log = LogRobot(
@@ -63,7 +63,7 @@ class Hdf5Log(RecordedLog):
             self.labels = replace(self.labels, source=layout.source)
 
     def items(self) -> Sequence[str]:
-        """Return file names, demonstrations, or both with `:` between them."""
+        """Return file names, demonstrations, or both joined by `:`."""
         return list(self._places)
 
     def load(self, item: str) -> Recording:
@@ -73,10 +73,12 @@ class Hdf5Log(RecordedLog):
         probe(path)
         with opened(path) as file:
             if _layout_name(file) != self._layout.name:
-                raise IngestError(f"{path}: not in the layout of {self._layout.name}", reason="unknown_layout")
+                raise IngestError(
+                    f"{path}: expected the layout of {self._layout.name}, as in the first file", reason="unknown_layout"
+                )
             group = find(file, demo) if demo else file
             if not isinstance(group, h5py.Group):
-                raise IngestError(f"{path}: no group {demo!r}", reason="missing_column")
+                raise IngestError(f"{path}: group {demo!r} is missing", reason="missing_column")
             return self._load_group(file, group, demo, f"{path}, {demo}" if demo else str(path))
 
     def _load_group(self, file: h5py.File, group: h5py.Group, demo: str, where: str) -> Recording:
@@ -113,7 +115,7 @@ class Hdf5Log(RecordedLog):
 def _survey(path: Path, known: Hdf5Layout | None) -> tuple[list[str], Hdf5Layout | None]:
     """Return the episodes in a file ('' for the file itself) and, where none is known yet, their layout."""
     if known is not None and known.name == "aloha":
-        return [""], None  # a folder may hold thousands: each is opened when it is read
+        return [""], None  # a folder may have thousands of files; each is opened when it is read
     probe(path)
     with opened(path) as file:
         if _layout_name(file) == "aloha":
@@ -136,7 +138,7 @@ def _layout_name(file: h5py.File) -> str:
     if robomimic.is_robomimic(file):
         return "robomimic"
     raise IngestError(
-        f"{file.filename}: neither ALOHA (/action, /observations) nor robomimic (/data/*/actions); it has "
+        f"{file.filename}: expected ALOHA (/action, /observations) or robomimic (/data/*/actions), found "
         f"{', '.join(list(file)[:8]) or 'nothing'}",
         reason="unknown_layout",
     )
@@ -145,7 +147,7 @@ def _layout_name(file: h5py.File) -> str:
 def _numbers(group: h5py.Group, feature: str, where: str) -> NDArray[np.float64]:
     dataset = find(group, feature)
     if not isinstance(dataset, h5py.Dataset):
-        raise IngestError(f"{where}: no dataset {feature!r}", reason="missing_column")
+        raise IngestError(f"{where}: dataset {feature!r} is missing", reason="missing_column")
     values = read_array(dataset, f"{where}: {feature}")
     if values.dtype.kind == "S" or values.ndim not in (1, 2):
         raise IngestError(
@@ -156,7 +158,7 @@ def _numbers(group: h5py.Group, feature: str, where: str) -> NDArray[np.float64]
 
 
 def _unpadded(pictures: NDArray[np.generic]) -> list[bytes]:
-    """Return files without the zeros behind them: JPEG ends in 0xFFD9, PNG in a checksum behind IEND."""
+    """Return files without trailing zeros: JPEG ends in 0xFFD9, PNG in a checksum after IEND."""
     return [_without_zeros(row.tobytes() if isinstance(row, np.ndarray) else bytes(row)) for row in pictures]
 
 

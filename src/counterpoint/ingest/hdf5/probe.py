@@ -1,10 +1,10 @@
-"""A process that reads a file first: the HDF5 library loops or takes all memory on some spoilt files.
+"""Reads each file first in a process of its own: on some damaged files the HDF5 library hangs or takes all memory.
 
     reader --path--> probe (own process, memory and time limited) --"ok" or reason--> reader opens the file
 
-About one in 80,000 files with a few changed bytes makes the library allocate without end inside one
-call, which no check before it can see and no exception ends. What the probe has read whole, the
-reader reads by the same calls. One probe serves a process; it ends with its standard input.
+About one in 80,000 files with a few changed bytes makes the library allocate without end inside one call, which no
+check can foresee and no exception ends. Once the probe has read a file, the reader makes the same calls. One probe
+serves each process; it ends when its standard input closes.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from counterpoint.ingest.hdf5.layout import is_pictures, is_series
 from counterpoint.ingest.hdf5.safe import datasets, find, names, opened, read_array
 
 PATIENCE_S = 60.0
-"""For a small file, and for the process to start; a busy machine must not make a whole file a damaged one."""
+"""For a small file and the start of the process; generous, so that a busy machine does not make a file look damaged."""
 BYTES_PER_S = 2e7
-"""More patience for larger files."""
+"""Larger files get more time."""
 SPARE_BYTES = 2**29
 MOST_BYTES = 12 * 2**30
 
 
 def probe(path: Path) -> None:
-    """Return once the library has read the file whole in another process.
+    """Return once the library has read the whole file in another process.
 
     Raises:
-        IngestError: `damaged_hdf5` where it crashed or did not come back, else the reason that the probe found.
+        IngestError: `damaged_hdf5` where the library crashed or hung, otherwise the reason that the probe found.
     """
     if path.is_file():
         status = path.stat()
@@ -48,7 +48,7 @@ def probe(path: Path) -> None:
 
 @lru_cache(maxsize=4096)
 def _answer(path: str, size: int, changed_ns: int) -> dict[str, str]:
-    del changed_ns  # part of the key alone
+    del changed_ns  # only part of the cache key
     child = _child()
     assert child.stdin is not None
     assert child.stdout is not None
@@ -63,12 +63,12 @@ def _answer(path: str, size: int, changed_ns: int) -> dict[str, str]:
         found: dict[str, str] = json.loads(line)
         return found
     _stop(child)
-    message = f"{path}: the HDF5 library crashed or did not come back on it; the file is damaged"
+    message = f"{path}: the HDF5 library crashed or hung while reading it; the file is damaged"
     return {"reason": "damaged_hdf5", "message": message}
 
 
 _CHILDREN: dict[int, subprocess.Popen[str]] = {}
-"""By process id of the parent: a forked parent starts its own."""
+"""By process id of the parent: a forked process starts its own."""
 
 
 def _child() -> subprocess.Popen[str]:
@@ -93,7 +93,7 @@ def _stop(child: subprocess.Popen[str]) -> None:
 
 
 def serve() -> None:
-    """Answer one line of JSON a path on standard input, until it ends."""
+    """Answer each path on standard input with one line of JSON, until the input ends."""
     for line in sys.stdin:
         path = Path(json.loads(line))
         _limit_memory(path.stat().st_size if path.is_file() else 0)
@@ -109,7 +109,7 @@ def serve() -> None:
 
 
 _FATAL = frozenset({"missing_file", "empty_file", "wrong_magic", "truncated", "damaged_hdf5", "absurd_size"})
-"""Reasons for which the reader must not touch the file; others it finds itself, an item at a time."""
+"""Reasons for which the reader must not open the file; it finds other damage itself, item by item."""
 
 
 def _limit_memory(size: int) -> None:
@@ -119,7 +119,7 @@ def _limit_memory(size: int) -> None:
 
 
 def _read_everything(file: h5py.File) -> None:
-    """Make every call that the reader makes; what one dataset is refused for does not end the others."""
+    """Make every call that the reader makes; a refused dataset does not stop the others."""
     for holder in [file, *(each for name in names(file) if isinstance(each := _found(file, name), h5py.Group))]:
         dict(holder.attrs)
         for name in names(holder):
@@ -142,5 +142,5 @@ def _try_reading(dataset: h5py.Dataset, path: str) -> None:
         read_array(dataset, path)
     except IngestError:
         return
-    except OSError:  # a chunk that does not unpack costs its own episode; the reader will find it too
+    except OSError:  # a damaged chunk affects its own episode only; the reader finds it too
         return

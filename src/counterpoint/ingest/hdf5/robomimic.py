@@ -1,4 +1,4 @@
-"""robomimic: many demonstrations a file, below `data`.
+"""robomimic: many demonstrations per file, below `data`.
 
 data/demo_K/{actions [T, A], obs/<name> [T, ...], states, rewards, dones, next_obs}
 data attribute env_args: JSON of the environment     mask/<split>: names of demonstrations
@@ -21,9 +21,9 @@ from counterpoint.ingest.recording.features import LogFeature, Role, slug
 
 USUAL_RATE_HZ = 20.0
 STATES = ("joint_pos", "robot0_joint_pos", "joint_positions", "robot0_eef_pos", "ee_states", "joint_states")
-"""Which observation is the robot's own state, the first of them that there is."""
+"""Names of the robot's own state; the first one present is used."""
 SIMULATED = (1, 2, 3)
-"""Types of environment in `env_args`: robosuite, gym, momart."""
+"""Simulators among the environment types in `env_args`: robosuite, gym, momart."""
 MAX_JSON = 2**24
 
 
@@ -43,7 +43,7 @@ def describe(file: h5py.File, demo: str) -> Hdf5Layout:
     """Return the features of a demonstration; raises IngestError."""
     group = find(file, demo)
     if not isinstance(group, h5py.Group):
-        raise IngestError(f"{file.filename}: {demo} is no group", reason="missing_column")
+        raise IngestError(f"{file.filename}: {demo}: expected a group", reason="missing_column")
     found = datasets(group, "obs")
     actions = find(group, "actions")
     if isinstance(actions, h5py.Dataset):
@@ -76,7 +76,7 @@ def describe(file: h5py.File, demo: str) -> Hdf5Layout:
 def labels_of(file: h5py.File, demo: str) -> EpisodeLabels:
     """Return task, success and splits of a demonstration.
 
-    A reward says whether the task was achieved only where the file says that rewards are not shaped.
+    Rewards tell success only where the file says that they are not shaped.
     """
     environment = _environment(file)
     settings = environment.get("env_kwargs")
@@ -104,7 +104,7 @@ def _feature(path: str, width: int, role: Role) -> LogFeature:
 
 
 def _channels(short: str, columns: list[str], role: Role) -> tuple[Channel, ...]:
-    """Joint and tool observations are known by their names; an action is whatever the controller made of it."""
+    """Joint and tool observations are known by name; the meaning of an action depends on the controller."""
     if role != "action" and short.endswith("joint_pos"):
         return tuple(
             Channel(

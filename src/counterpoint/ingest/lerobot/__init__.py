@@ -1,4 +1,4 @@
-"""LeRobotDataset v2.1 and v3.0, read to their on-disk layout without the `lerobot` package."""
+"""LeRobotDataset v2.1 and v3.0, read without the `lerobot` package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterpoint.ingest.recording.source import LogSource, ReadOptions
 
 
 def looks_like_lerobot(path: Path) -> bool:
-    """Whether `path` is a folder laid out as a LeRobot dataset, whole or damaged."""
+    """Whether `path` is a folder with the layout of a LeRobot dataset, complete or damaged."""
     return (path / "meta" / "info.json").is_file() or ((path / "meta").is_dir() and (path / "data").is_dir())
 
 

@@ -42,9 +42,9 @@ class Rows:
     task_index: NDArray[np.int64]
     success: bool | None
     irregular: bool
-    """The log's times are not rows at its rate."""
+    """The log's times are not rows at its nominal rate."""
     pictures: dict[str, list[object]]
-    """By feature of dtype `image`, one a row; features without a column are not there."""
+    """By feature of dtype `image`, one per row; features without a column are absent."""
 
     def content_hash(self, tasks: list[str]) -> str:
         """Return the SHA-256 of times, values and task texts; the same in v2.1 and v3.0."""
@@ -58,7 +58,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPiece:
-    """Where the frames of an episode are; the file may be missing."""
+    """The part of a video file that shows an episode; the file may be missing."""
 
     key: str
     path: Path
@@ -75,12 +75,12 @@ OPTIONAL_COLUMNS = ("task_index", "episode_index", "next.success")
 
 
 def read_rows(file: pq.ParquetFile, path: Path, info: Info, mapping: RobotMapping) -> pa.Table:
-    """Read what an episode needs; raises IngestError."""
+    """Read the columns that an episode needs; raises IngestError."""
     return read_columns(file, path, needed_columns(mapping), (*OPTIONAL_COLUMNS, *info.images))
 
 
 def check_rows(table: pa.Table, index: int, length: int | None, info: Info, mapping: RobotMapping, where: str) -> Rows:
-    """Check one episode's rows and give them types.
+    """Check the rows of one episode and convert their types.
 
     Raises:
         IngestError: `no_rows`, `length_mismatch`, `time_backwards`, `absurd_time`, or as `columns.matrix`.
@@ -88,7 +88,7 @@ def check_rows(table: pa.Table, index: int, length: int | None, info: Info, mapp
     if not table.num_rows:
         raise IngestError(f"{where}: no rows", reason="no_rows")
     if length is not None and table.num_rows != length:
-        raise IngestError(f"{where}: {table.num_rows} rows, the dataset says {length}", reason="length_mismatch")
+        raise IngestError(f"{where}: {table.num_rows} rows, but the metadata says {length}", reason="length_mismatch")
     widths = {feature.name: feature.width for feature in info.features}
     capture, irregular = _times(scalars(table, "timestamp", where), info.fps, where)
     names = set(table.column_names)
@@ -113,7 +113,7 @@ def read_episode(
     root: Path,
     labels: Labels,
 ) -> Ingested:
-    """Put an episode together; `texts` is one task text a row.
+    """Build an episode; `texts` has one task text per row.
 
     Raises:
         IngestError: `empty_file`, `unreadable_video`, `short_video` or `bad_value`.
@@ -152,7 +152,7 @@ def read_episode(
 
 
 def _times(timestamp: NDArray[np.float64], fps: float, where: str) -> tuple[NDArray[np.int64], bool]:
-    """Return capture times, exact multiples of 1/fps where the log means that, and whether it does not."""
+    """Return capture times, and whether they are irregular; regular ones become exact multiples of 1/fps."""
     if np.abs(timestamp).max() > MAX_SECONDS:
         raise IngestError(f"{where}: a timestamp of {np.abs(timestamp).max():g} s", reason="absurd_time")
     check_order(timestamp, where)
@@ -165,7 +165,7 @@ def _times(timestamp: NDArray[np.float64], fps: float, where: str) -> tuple[NDAr
 
 
 def _add_pictures(encoded: dict[str, EncodedVideo], rows: Rows, info: Info, root: Path) -> list[str]:
-    """Add a video for each feature of dtype `image`, its files kept byte for byte; return notes."""
+    """Add a video for each feature of dtype `image`, keeping its files byte for byte; return notes."""
     names = camera_names([*info.videos, *info.images])
     for key, values in rows.pictures.items():
         where = f"{root}, episode {rows.index}: {key}"
@@ -185,7 +185,8 @@ def _open_video(piece: VideoPiece, rows: Rows, info: Info) -> EncodedVideo:
             found = frames_between(piece.path, piece.start_s, piece.end_s)
         if found < count:
             raise IngestError(
-                f"{piece.path}: {found} frames for {count} rows of episode {rows.index}", reason="short_video"
+                f"{piece.path}: {found} frames, expected {count}, one per row of episode {rows.index}",
+                reason="short_video",
             )
         data, pts = copy_video(piece.path, count, piece.start_s)
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""What the versions of LeRobot have alike: items by index, the newest rows kept, hashes and task texts."""
+"""What both LeRobot versions share: items by index, caching of rows, hashes and task texts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from counterpoint.ingest.recording.source import ReadOptions
 
 
 class LeRobotFolder(ABC):
-    """A folder opened for reading; a version says where rows, videos and task texts are."""
+    """A folder opened for reading; subclasses know where rows, videos and task texts are."""
 
     def __init__(
         self, path: Path, info: Info, options: ReadOptions, tasks: Mapping[int, str], indices: Collection[int]
     ) -> None:
-        """Map the robot and compare the listed episodes with the promised number; raises IngestError."""
+        """Map the robot, and compare the number of listed episodes with the stated total; raises IngestError."""
         self.path = path
         self.info = info
         self.mapping: RobotMapping
@@ -33,7 +33,7 @@ class LeRobotFolder(ABC):
         self._last: Rows | None = None
 
     def items(self) -> list[str]:
-        """Return the episodes that the metadata list."""
+        """Return the episodes listed in the metadata."""
         return [f"episode_{index:06d}" for index in self._indices]
 
     def content_hash(self, item: str) -> str:
@@ -47,7 +47,7 @@ class LeRobotFolder(ABC):
 
     @abstractmethod
     def _first_task(self, index: int) -> str:
-        """Return the task text that the episode's metadata name first."""
+        """Return the first task text in the episode's metadata."""
 
     def _rows(self, item: str) -> Rows:
         index = int(item.removeprefix("episode_"))

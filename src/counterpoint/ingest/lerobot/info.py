@@ -27,11 +27,11 @@ class Feature:
     """A numpy name, `string`, `image` or `video`."""
     shape: tuple[int, ...]
     names: tuple[str, ...]
-    """One a number; empty where the dataset gives none that fit."""
+    """One per number; empty where the dataset has none, or not one per number."""
 
     @property
     def width(self) -> int:
-        """Numbers a row."""
+        """Numbers per row."""
         return math.prod(self.shape)
 
     @property
@@ -81,7 +81,7 @@ def load_info(root: Path) -> Info:
     version = raw.get("codebase_version")
     if version not in VERSIONS:
         raise IngestError(
-            f"{path}: codebase_version {version!r}, this reader knows {' and '.join(VERSIONS)}; convert the dataset "
+            f"{path}: codebase_version {version!r}, expected {' or '.join(VERSIONS)}. Convert the dataset "
             "with the lerobot package first",
             reason="wrong_version",
         )
@@ -97,7 +97,7 @@ def load_info(root: Path) -> Info:
             features=tuple(_feature(name, each) for name, each in raw["features"].items()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise IngestError(f"{path}: a key is missing or of the wrong kind: {error!r}", reason="bad_info") from error
+        raise IngestError(f"{path}: a key is missing or has the wrong type: {error!r}", reason="bad_info") from error
 
 
 def _feature(name: str, raw: dict[str, object]) -> Feature:
@@ -114,7 +114,7 @@ def _feature(name: str, raw: dict[str, object]) -> Feature:
 
 
 def _flat_names(raw: object) -> list[str]:
-    """Names come as a list, as a list in a list, or as a dict of lists (`{"motors": [...]}`)."""
+    """Flatten names, which come as a list, a list of lists, or a dict of lists (`{"motors": [...]}`)."""
     if isinstance(raw, str):
         return [raw]
     if isinstance(raw, dict):

@@ -11,7 +11,7 @@ from counterpoint.ingest.recording.source import ReadOptions
 
 
 def map_robot(info: Info, root: Path, options: ReadOptions) -> tuple[RobotMapping, list[str]]:
-    """Return the mapping to use and reason codes of what was left out or guessed.
+    """Return the mapping to use, and reason codes of what was left out or guessed.
 
     Raises:
         IngestError: `no_action` or `robot_not_fitting`, as `map_features`.
@@ -44,7 +44,7 @@ def map_robot(info: Info, root: Path, options: ReadOptions) -> tuple[RobotMappin
 
 
 def robot_name(info: Info, root: Path) -> str:
-    """Return the dataset's robot type as a plain name, or the folder's name where it has none."""
+    """Return the dataset's robot type as a plain name, or the folder's name where there is none."""
     plain = slug(info.robot_type)
     return plain if plain not in ("", "unknown", "none") else slug(root.resolve().name) or "robot"
 
@@ -56,6 +56,6 @@ def _role(feature: Feature, action: Feature | None, state: Feature | None) -> Ro
 
 
 def _left_out(info: Info, mapping: RobotMapping) -> list[str]:
-    """Return a note for each feature that becomes no stream; episode-end flags are read elsewhere."""
+    """Return a note for each feature that does not become a stream; episode-end flags are read elsewhere."""
     used = {each.feature for each in mapping.features} | BOOKKEEPING | set(info.videos) | set(info.images)
     return [f"left_out:{feature.name}" for feature in info.features if feature.name not in used]

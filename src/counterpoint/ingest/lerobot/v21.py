@@ -1,4 +1,4 @@
-"""LeRobot v2.1: one Parquet and one mp4 a camera for each episode, metadata in JSON lines."""
+"""LeRobot v2.1: one Parquet and one mp4 per camera for each episode, metadata in JSON lines."""
 
 from __future__ import annotations
 
@@ -55,14 +55,16 @@ def _tasks(root: Path) -> dict[int, str]:
 
 
 def _episodes(root: Path) -> tuple[dict[int, int | None], dict[int, str]]:
-    """Return lengths and first task text by episode index."""
+    """Return the length and the first task text by episode index."""
     path = inside(root, "meta/episodes.jsonl")
     lengths: dict[int, int | None] = {}
     tasks: dict[int, str] = {}
     for row in read_json_lines(path):
         index, length, texts = row.get("episode_index"), row.get("length"), row.get("tasks")
         if not isinstance(index, int) or not 0 <= index < MAX_EPISODES or index in lengths:
-            raise IngestError(f"{path}: episode_index {index!r} is doubled or no index", reason="bad_episode_index")
+            raise IngestError(
+                f"{path}: episode_index {index!r} is repeated or not a valid index", reason="bad_episode_index"
+            )
         lengths[index] = length if isinstance(length, int) else None
         tasks[index] = str(texts[0]) if isinstance(texts, list) and texts else ""
     return lengths, tasks

@@ -1,4 +1,4 @@
-"""LeRobot v3.0: many episodes a Parquet and an mp4; an episode is rows of one and a stretch of the other."""
+"""LeRobot v3.0: many episodes per Parquet file and per mp4; an episode is a range of rows and a stretch of video."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LeRobotV30(LeRobotFolder):
     def _piece(self, key: str, place: dict[str, float | str]) -> VideoPiece:
         chunk, file, start, end = (float(place[f"videos/{key}/{name}"]) for name in PIECE)
         if not (np.isfinite([chunk, file, start, end]).all() and 0 <= start <= end):
-            return VideoPiece(key=key, path=self.path / "missing")  # an empty place: the episode has no such video
+            return VideoPiece(key=key, path=self.path / "missing")  # NaN: the episode has no such video
         fields: dict[str, int | str] = {"video_key": key, "chunk_index": int(chunk), "file_index": int(file)}
         path = inside(self.path, fill_template(self.info.video_path, fields))
         return VideoPiece(key=key, path=path, start_s=start, end_s=end)
@@ -67,23 +67,23 @@ class LeRobotV30(LeRobotFolder):
 
 
 def _tasks(root: Path) -> dict[int, str]:
-    """Read `meta/tasks.parquet`: the text is the pandas index, in `__index_level_0__` or in `task`."""
+    """Read `meta/tasks.parquet`: the text is the pandas index, in `__index_level_0__` or `task`."""
     path = inside(root, "meta/tasks.parquet")
     if not path.is_file():
         return {}
     table = read_columns(open_parquet(path), path, ["task_index"], ["task", "__index_level_0__"])
     column = next((name for name in ("task", "__index_level_0__") if name in table.column_names), None)
     if column is None:
-        raise IngestError(f"{path}: no column 'task' nor '__index_level_0__'", reason="missing_column")
+        raise IngestError(f"{path}: found neither column 'task' nor '__index_level_0__'", reason="missing_column")
     indices = scalars(table, "task_index", str(path)).astype(np.int64).tolist()
     return {index: str(text) for index, text in zip(indices, column_values(table, column, str(path)), strict=True)}
 
 
 def _episodes(root: Path, info: Info) -> dict[int, dict[str, float | str]]:
-    """Read `meta/episodes/*/*.parquet`: where each episode is, by index."""
+    """Read `meta/episodes/*/*.parquet`: the location of each episode, by index."""
     paths = sorted(root.glob("meta/episodes/*/*.parquet"))
     if not paths:
-        raise IngestError(f"{root / 'meta/episodes'}: no episode table here", reason="missing_file")
+        raise IngestError(f"{root / 'meta/episodes'}: found no table of episodes", reason="missing_file")
     wanted = [*PLACE, *(f"videos/{key}/{name}" for key in info.videos if info.video_path for name in PIECE)]
     found: dict[int, dict[str, float | str]] = {}
     for listed in paths:
@@ -95,14 +95,16 @@ def _episodes(root: Path, info: Info) -> dict[int, dict[str, float | str]]:
             place: dict[str, float | str] = {name: column[row] for name, column in columns.items()}
             index = int(place["episode_index"])
             if index < 0 or index in found:
-                raise IngestError(f"{path}: episode_index {index} is doubled or no index", reason="bad_episode_index")
+                raise IngestError(
+                    f"{path}: episode_index {index} is repeated or not a valid index", reason="bad_episode_index"
+                )
             texts = tasks[row]
             found[index] = {**place, "task": str(texts[0]) if isinstance(texts, list) and texts else ""}
     return found
 
 
 def _numbers(table: pa.Table, name: str, where: str) -> list[float]:
-    """Return a column of numbers; where a video's place is empty or absent, NaN."""
+    """Return a column of numbers; NaN where a video's location is empty or absent."""
     if name not in table.column_names:
         return [float("nan")] * table.num_rows
     if name.startswith("videos/"):

@@ -1,7 +1,7 @@
-"""Guessing what a column is from its name: `kLeftShoulderPitch`, `right_gripper.pos`, `waist_yaw`.
+"""Guesses what a column is from its name: `kLeftShoulderPitch`, `right_gripper.pos`, `waist_yaw`.
 
-A guess is a start for people: `counterpoint ingest` uses it where no robot is given, and it can be
-written out, corrected and given back (`mapping.robot_mapping`). What no name says stays unknown.
+A guess is a starting point: `counterpoint ingest` uses it where no robot is given. It can be written to a mapping file,
+corrected and passed back (`mapping.robot_mapping`). What the name does not say stays unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from counterpoint.core.embodiment import Channel, Part, Quantity, Side, Unit, Ve
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _SIDES: dict[str, Side] = {"left": "left", "l": "left", "right": "right", "r": "right"}
-# The first part that has a word in the name wins: `LeftHandThumb` is hand before it is anything else.
+# The first part with a word in the name wins: `LeftHandThumb` is a hand.
 _PARTS: tuple[tuple[Part, frozenset[str]], ...] = (
     ("gripper", frozenset({"gripper", "jaw", "claw"})),
     ("hand", frozenset({"hand", "finger", "thumb", "pinky", "ring", "middle", "index", "palm"})),
@@ -35,7 +35,7 @@ _AXES: dict[str, Vector3] = {"roll": (1.0, 0.0, 0.0), "pitch": (0.0, 1.0, 0.0), 
 
 
 def guess_channels(names: Sequence[str]) -> tuple[Channel, ...]:
-    """Return one channel a name, in order; equal names get `#2`, `#3` so that they stay apart."""
+    """Return one channel per name, in order; repeated names get the suffixes `#2`, `#3`."""
     channels = [_guess(name) for name in _unique(names)]
     lengths = Counter((channel.part, channel.side) for channel in channels)
     seen: Counter[tuple[Part, Side]] = Counter()
@@ -48,7 +48,7 @@ def guess_channels(names: Sequence[str]) -> tuple[Channel, ...]:
 
 
 def unknown_channels(names: Sequence[str]) -> tuple[Channel, ...]:
-    """Return channels of which only the names are known."""
+    """Return channels of unknown quantity with the given names."""
     return tuple(Channel(name=name, quantity="unknown", unit="1") for name in _unique(names))
 
 

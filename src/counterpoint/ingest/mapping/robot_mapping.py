@@ -1,26 +1,27 @@
-"""A robot mapping: which column of a log is which channel of a robot, and in what unit it was logged.
+"""A robot mapping: which column of a log is which channel of a robot, and in which unit it was logged.
 
-As a JSON file it is written by `save_mapping`, edited by people, and read by `load_mapping`:
+`save_mapping` writes it as a JSON file, people edit it, and `load_mapping` reads it back:
 
     {"format": "counterpoint-mapping", "version": 1,
      "robot": {... an embodiment ...},
      "features": [{"feature": "observation.state", "stream": "proprioception", "channels": ["left/joint_1", ...],
                    "scale": [0.017453292519943295, ...], "offset": [0.0, ...]}, ...]}
 
-`channels` names the columns in order; a column named null is left out. The stored value is
+`channels` names the columns in order; a column named null is skipped. The stored value is
 column * scale + offset, which turns degrees, ticks or millimetres into the channel's unit.
-A file written by hand may leave out `scale` and `offset`, and may have
+A file written by hand may omit `scale` and `offset`, and may have
 
-    "unit": "deg"                     of every column, or a list of one a column: deg, mm, percent, ticks:4096, ...
-                                      (`ingest.units`); `scale` then multiplies on top, for a joint that turns
-                                      the other way -1
-    "columns": ["q1", "q2"]           CSV, Parquet and Arrow tables: the feature is made of these columns, in this
-                                      order; `feature` is then a name of your own, and a column may serve twice
+    "unit": "deg"                     of all columns, or a list with one per column: deg, mm, percent, ticks:4096, ...
+                                      (`ingest.units`); `scale` is then an extra factor, for example -1 for
+                                      a joint that turns the other way
+    "columns": ["q1", "q2"]           CSV, Parquet and Arrow tables: the columns that make up the feature, in order;
+                                      `feature` is then any name, and a column may be used twice
 
 and beside `features`
 
-    "time": {"column": "t", "unit": "ms"}       tables: the clock; `unit` is s, ms, us or ns. Without `time` rows are
-                                                1 / control_rate_hz of the robot apart, unless the table names a clock
+    "time": {"column": "t", "unit": "ms"}       tables: the clock; `unit` is s, ms, us or ns. Without `time`, and
+                                                where no column is named like a clock, rows are
+                                                1 / control_rate_hz apart
 """
 
 from __future__ import annotations
@@ -44,22 +45,22 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureMap:
-    """How the columns of one feature become one stream."""
+    """Maps the columns of one feature to one stream."""
 
     feature: str
     """Name in the log, for example `observation.state`."""
     stream: str
     channels: tuple[str | None, ...]
-    """Channel of each column; None leaves the column out."""
+    """Channel of each column; None skips the column."""
     scale: tuple[float, ...] = ()
     """Factor of each column; empty for 1."""
     offset: tuple[float, ...] = ()
     """Added after scaling, in the channel's unit; empty for 0."""
     columns: tuple[str, ...] = ()
-    """Of a table: the columns of plain numbers that the feature is made of; empty where it is a column of its own."""
+    """For tables: the columns that make up the feature; empty where the feature is one column."""
 
     def __post_init__(self) -> None:
-        """Check that the lists are of one length."""
+        """Check that the lists have equal lengths."""
         for name, values in (("scale", self.scale), ("offset", self.offset), ("columns", self.columns)):
             if values and len(values) != len(self.channels):
                 raise ConfigError(
@@ -93,12 +94,12 @@ class TimeColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class RobotMapping:
-    """A robot, and where its channels are in a log."""
+    """A robot, and where a log has its channels."""
 
     robot: Embodiment
     features: tuple[FeatureMap, ...]
     time: TimeColumn | None = None
-    """Of a table: its clock; None to look for one by name."""
+    """For tables: the clock; None to look for one by name."""
 
     def specs(self, rate_hz: float) -> dict[str, StreamSpec]:
         """Return the spec of each mapped stream.
@@ -134,7 +135,7 @@ def load_mapping(path: Path) -> RobotMapping:
 
 
 def save_mapping(mapping: RobotMapping, path: Path) -> None:
-    """Write a mapping file for people to edit; every column's scale and offset is spelled out."""
+    """Write a mapping file for people to edit; it lists the scale and offset of every column."""
     features = [
         {
             "feature": each.feature,
@@ -164,7 +165,7 @@ def _feature(raw: dict[str, object], robot: Embodiment) -> FeatureMap:
 
 
 def _scale(feature: FeatureMap, unit: object, robot: Embodiment) -> tuple[float, ...]:
-    """Return the factor of each column: of its unit, times the scale that the file gives beside it."""
+    """Return the factor of each column: the factor of its unit times the `scale` in the file."""
     where = f"mapping of {feature.feature!r}"
     units = [unit] * len(feature.channels) if isinstance(unit, str) else unit
     if not isinstance(units, list) or len(units) != len(feature.channels):

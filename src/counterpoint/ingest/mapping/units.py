@@ -1,4 +1,4 @@
-"""Units that a mapping file may name instead of a factor: `deg`, `mm`, `ticks:4096`."""
+"""Units that a mapping file may give instead of a factor: `deg`, `mm`, `ticks:4096`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ FACTORS: dict[str, tuple[Unit, float]] = {
     "1": ("1", 1.0),
     "percent": ("1", 0.01),
 }
-"""Unit of the column -> unit of the channel, and the factor between them."""
+"""Unit of the column -> unit of the channel and factor."""
 
 TIME_UNITS: dict[str, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 """Nanoseconds of each."""
 
 
 def unit_factor(unit: str, channel: Unit, where: str) -> float:
-    """Return what a column in `unit` is multiplied by to be in the channel's unit.
+    """Return the factor from `unit` to the channel's unit.
 
-    `ticks:4096` is an encoder of 4096 ticks a turn.
+    `ticks:4096` is an encoder with 4096 ticks per turn.
 
     Raises:
-        ConfigError: the units measure different things, or the ticks are no positive number.
+        ConfigError: the units measure different quantities, or the number of ticks is not positive.
         UnknownNameError: there is no such unit.
     """
     if unit.startswith("ticks:"):
@@ -45,19 +45,19 @@ def unit_factor(unit: str, channel: Unit, where: str) -> float:
         except ValueError:
             ticks = math.nan
         if not (ticks > 0 and math.isfinite(ticks)):
-            raise ConfigError(f"{where}: unit {unit!r}, expected ticks a turn as in 'ticks:4096'")
+            raise ConfigError(f"{where}: unit {unit!r}, expected ticks per turn, for example 'ticks:4096'")
         measured, factor = "rad", 2 * math.pi / ticks
     elif unit in FACTORS:
         measured, factor = FACTORS[unit]
     else:
         raise unknown_name("unit", unit, [*FACTORS, "ticks:4096"], hint=f"({where})")
     if measured != channel:
-        raise ConfigError(f"{where}: a column in {unit!r} cannot fill a channel in {channel!r}")
+        raise ConfigError(f"{where}: a column in {unit!r} cannot be converted to a channel in {channel!r}")
     return factor
 
 
 def guess_time_unit(largest: float) -> str:
-    """Return the unit in which a clock that shows `largest` counts, if it counts since 1970; else seconds."""
+    """Return the unit of a Unix clock that shows `largest`; seconds where it is no Unix time."""
     for unit, since_1970 in (("ns", 1e17), ("us", 1e14), ("ms", 1e11)):
         if largest > since_1970:
             return unit

@@ -11,7 +11,7 @@ MAGIC = b"\x89MCAP0\r\n"
 
 
 def looks_like_mcap(path: Path) -> bool:
-    """Whether a file begins like an MCAP file of any version."""
+    """Whether a file starts like an MCAP file of any version."""
     return starts_with(path, MAGIC[:5])
 
 
@@ -21,7 +21,7 @@ def open_mcap(path: Path, options: ReadOptions) -> LogSource:
     Raises:
         IngestError: it cannot be used; carries the reason code.
     """
-    from counterpoint.ingest.mcap.file import McapFile  # asks for lz4 and zstandard, which come with an extra
+    from counterpoint.ingest.mcap.file import McapFile  # needs lz4 and zstandard, which are in an extra
     from counterpoint.ingest.mcap.protobuf import ProtobufDecoder
     from counterpoint.ingest.messages.log import MessageLog
     from counterpoint.ingest.messages.survey import DECODERS

@@ -34,18 +34,18 @@ from counterpoint.ingest.mcap.records import (
 from counterpoint.ingest.messages.topic import MAX_TIME_NS, Block, Payload, Queue, Topic, blocks_of, plain_type
 
 MAX_LOOSE_BYTES = 4 * 2**20
-"""Messages outside chunks are handed on whenever they are this many bytes."""
-MAX_FACTS = 1000
-MAX_FACT_BYTES = 16 * 2**20
+"""Messages outside chunks are collected into blocks of this many bytes."""
+MAX_METADATA = 1000
+MAX_METADATA_RECORD_BYTES = 16 * 2**20
 _HEAD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 
 
 class McapFile:
-    """Reads front to back; the index at the end is used for the list of topics alone, as it may be missing."""
+    """Reads front to back; the index at the end, which may be missing, only gives the list of topics."""
 
     def __init__(self, path: Path) -> None:
-        """Look at both ends, and read the summary where there is one; raises IngestError."""
+        """Check both ends, and read the summary where there is one; raises IngestError."""
         self.path = path
         self._size = check_ends(path)
         self._schemas: dict[int, tuple[str, str, bytes]] = {}
@@ -53,7 +53,7 @@ class McapFile:
         """Topic of each channel that is read."""
         self.topics: Mapping[str, Topic] = {}
         self._topics: dict[str, Topic] = {}
-        self._facts: dict[str, str] = {}
+        self._metadata: dict[str, str] = {}
         self._notes: list[str] = []
         self.span_ns = 0
         if not self._read_summary():
@@ -62,12 +62,12 @@ class McapFile:
 
     @property
     def notes(self) -> Sequence[str]:
-        """Channels left out, because their topic has another type already."""
+        """Channels that were skipped because their topic already has another type."""
         return self._notes
 
-    def facts(self) -> Mapping[str, str]:
+    def metadata(self) -> Mapping[str, str]:
         """Return all metadata records as one mapping."""
-        return self._facts
+        return self._metadata
 
     def blocks(self) -> Iterator[Block]:
         """Read the messages of one chunk after the other; raises IngestError."""
@@ -76,7 +76,7 @@ class McapFile:
         loose_bytes = unpacked = 0
         with self.path.open("rb") as file:
             for record in read_records(file, len(MAGIC), self._size - len(MAGIC), where, check=True):
-                if record.opcode == DATA_END:  # the summary behind it repeats what was read
+                if record.opcode == DATA_END:  # the summary after it repeats what was read
                     break
                 if record.opcode == CHUNK:
                     content = unpack_chunk(record.data, where)
@@ -123,7 +123,7 @@ class McapFile:
         queue[2].append(publish)
 
     def _describe(self, opcode: int, data: bytes) -> None:
-        """Keep what a record says of the messages."""
+        """Keep what a record says about the messages."""
         fields = Fields(data, str(self.path))
         if opcode == SCHEMA:
             number, name, encoding = fields.number(2), fields.text(), fields.text()
@@ -135,7 +135,7 @@ class McapFile:
             self._add_channel(number, schema, topic, encoding)
         elif opcode == METADATA:
             name = fields.text()
-            self._facts.update({key.lower(): text for key, text in fields.texts().items()} | {"": name})
+            self._metadata.update({key.lower(): text for key, text in fields.texts().items()} | {"": name})
         elif opcode == HEADER:
             fields.text()
 
@@ -155,7 +155,7 @@ class McapFile:
             self._notes.append(f"left_out:{topic}#{number}")
 
     def _count(self) -> None:
-        """Read everything once: without a summary topics, counts and times are known at the end only."""
+        """Read everything once: without a summary, topics, counts and times are only known at the end."""
         counts: Counter[str] = Counter()
         first, last = MAX_TIME_NS, 0
         for block in self.blocks():
@@ -165,7 +165,7 @@ class McapFile:
         self.span_ns = max(0, last - first)
 
     def _read_summary(self) -> bool:
-        """Read topics and numbers of messages from the summary; False where it has no topics."""
+        """Read topics and message counts from the summary; False where it has none."""
         with self.path.open("rb") as file:
             file.seek(self._size - FOOTER_BYTES)
             fields = Fields(file.read(FOOTER_BYTES), str(self.path))
@@ -187,24 +187,24 @@ class McapFile:
                 elif record.opcode == METADATA_INDEX:
                     index = Fields(record.data, str(self.path))
                     pointers.append((index.number(8), index.number(8)))
-            for offset, length in pointers[:MAX_FACTS]:
-                self._read_facts(file, offset, length, start)
+            for offset, length in pointers[:MAX_METADATA]:
+                self._read_metadata(file, offset, length, start)
         for number, topic in self._channels.items():
             if topic and number in counts:
                 known = self._topics[topic]
                 self._topics[topic] = replace(known, count=(known.count or 0) + counts[number])
         return bool(self._channels) and bool(counts)
 
-    def _read_facts(self, file: BinaryIO, offset: int, length: int, end: int) -> None:
-        """Read a metadata record that the summary points to: the robot must be known before the messages are."""
-        if offset < len(MAGIC) or length > MAX_FACT_BYTES or offset + length > end:
+    def _read_metadata(self, file: BinaryIO, offset: int, length: int, end: int) -> None:
+        """Read a metadata record that the summary points to: the robot must be known before the messages."""
+        if offset < len(MAGIC) or length > MAX_METADATA_RECORD_BYTES or offset + length > end:
             raise IngestError(f"{self.path}: metadata at byte {offset}, {length} bytes", reason="damaged_record")
         for record in read_records(file, offset, offset + length, str(self.path), check=False):
             if record.opcode == METADATA:
                 self._describe(record.opcode, record.data)
 
     def _check_summary(self, file: BinaryIO, start: int) -> None:
-        """Compare the summary with its checksum, the last field of the footer; 0 for none."""
+        """Compare the summary with its checksum, the last field of the footer; 0 means none."""
         file.seek(start)
         crc, left = 0, self._size - len(MAGIC) - 4 - start
         while left > 0 and (piece := file.read(min(left, PIECE))):
@@ -222,4 +222,4 @@ class McapFile:
         return {counts.number(2): counts.number(8) for _ in range(size // 10)}
 
     def _cut(self, what: str) -> IngestError:
-        return IngestError(f"{self.path}: {what} reaches beyond its chunk", reason="damaged_record")
+        return IngestError(f"{self.path}: {what} extends beyond its chunk", reason="damaged_record")

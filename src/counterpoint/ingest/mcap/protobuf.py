@@ -1,4 +1,4 @@
-"""Protobuf messages, decoded by the descriptors that the MCAP file carries."""
+"""Decodes Protobuf messages by the descriptors in the MCAP file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_SCHEMA_BYTES = 16 * 2**20
 
 
 class ProtobufDecoder:
-    """Decodes the messages of one topic. Plain fields that were not set read as zero, as Protobuf means them to."""
+    """Decodes the messages of one topic. Unset plain fields read as zero, as Protobuf defines."""
 
     def __init__(self, topic: Topic, where: str) -> None:
         """Build the message class from the topic's FileDescriptorSet.
@@ -27,7 +27,7 @@ class ProtobufDecoder:
         """
         self._where = f"{where}: {topic.name}"
         if len(topic.schema) > MAX_SCHEMA_BYTES:
-            raise IngestError(f"{self._where}: {len(topic.schema)} bytes of schema", reason="absurd_size")
+            raise IngestError(f"{self._where}: {len(topic.schema)} bytes of schema; refused", reason="absurd_size")
         try:
             files = descriptor_pb2.FileDescriptorSet.FromString(topic.schema)
             pool = descriptor_pool.DescriptorPool()
@@ -36,7 +36,7 @@ class ProtobufDecoder:
             self._class = message_factory.GetMessageClass(pool.FindMessageTypeByName(topic.type))
         except (DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise IngestError(
-                f"{self._where}: its descriptors define no {topic.type!r} ({error})"[:500], reason="bad_schema"
+                f"{self._where}: its descriptors do not define {topic.type!r} ({error})"[:500], reason="bad_schema"
             ) from error
 
     def decode(self, payloads: Sequence[Payload]) -> list[MessageBatch]:
@@ -56,7 +56,7 @@ class ProtobufDecoder:
 
 
 def _in_order(files: list[Any]) -> list[Any]:
-    """Return files so that each comes after those it imports."""
+    """Return the files sorted so that each follows those it imports."""
     by_name = {file.name: file for file in files}
     done: dict[str, Any] = {}
 
@@ -82,7 +82,7 @@ def _add_message(flat: Flat, path: str, message: Any, above: tuple[Descriptor, .
         is_message = field.type in (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_GROUP)
         if field.is_repeated:
             if is_message and field.message_type.GetOptions().map_entry:
-                continue  # a map has no fixed columns
+                continue  # maps have no fixed columns
             if is_message:
                 for index, inner in enumerate(value):
                     flat.add(f"{name}[{index}]", None, depth)  # counts the fields

@@ -1,4 +1,4 @@
-"""The records of an MCAP file, as the MCAP specification (version 0) lays them out; every length is checked first.
+"""The records of an MCAP file, by the MCAP specification (version 0); every length is checked first.
 
 magic, Header, (Schema | Channel | Message | Chunk | Attachment | Metadata | ...)*, DataEnd,
 summary: (Schema | Channel | Statistics | ...)*, Footer, magic
@@ -27,14 +27,14 @@ _HEAD = struct.Struct("<BQ")
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One record; `data` is empty where nobody needs it (attachments)."""
+    """One record; `data` is empty where it is not needed (attachments)."""
 
     opcode: int
     data: bytes
 
 
 class Fields:
-    """Reads the fields of one record in order, and never beyond it."""
+    """Reads the fields of one record in order, never beyond its end."""
 
     def __init__(self, data: bytes, where: str) -> None:
         """Start at the first byte."""
@@ -50,7 +50,7 @@ class Fields:
         """Read `size` bytes; raises IngestError `damaged_record` where there are fewer."""
         if size > len(self._data) - self._position:
             raise IngestError(
-                f"{self._where}: a field of {size} bytes in a record that has {len(self._data) - self._position} left",
+                f"{self._where}: a field of {size} bytes, but the record has {len(self._data) - self._position} left",
                 reason="damaged_record",
             )
         self._position += size
@@ -62,7 +62,7 @@ class Fields:
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
-            raise IngestError(f"{self._where}: a name that is not UTF-8 ({error})", reason="not_text") from error
+            raise IngestError(f"{self._where}: a name is not UTF-8 ({error})", reason="not_text") from error
 
     def texts(self) -> dict[str, str]:
         """Read a map of strings."""
@@ -75,7 +75,7 @@ class Fields:
 
 
 def check_ends(path: Path) -> int:
-    """Return the size of a file whose first and last bytes are those of a finished MCAP file.
+    """Check the first and last bytes of an MCAP file and return its size.
 
     Raises:
         IngestError: `missing_file`, `empty_file`, `wrong_magic`, `wrong_version` or `truncated`.
@@ -88,18 +88,18 @@ def check_ends(path: Path) -> int:
     if head[:5] != MAGIC[:5]:
         raise IngestError(f"{path}: starts with {head!r}, expected {MAGIC!r} (MCAP)", reason="wrong_magic")
     if len(head) == len(MAGIC) and head != MAGIC:
-        raise IngestError(f"{path}: MCAP version {head[5:6]!r}, this reader knows b'0'", reason="wrong_version")
+        raise IngestError(f"{path}: MCAP version {head[5:6]!r}, expected b'0'", reason="wrong_version")
     if tail != MAGIC or size < len(MAGIC) + FOOTER_BYTES:
         raise IngestError(
-            f"{path}: the end is missing: the recorder was stopped or the copy cut off. `mcap recover` makes a file "
-            "of the messages before the cut",
+            f"{path}: the end is missing: the recorder was killed, or the copy is incomplete. `mcap recover` "
+            "saves the messages before that point",
             reason="truncated",
         )
     return size
 
 
 def read_records(file: BinaryIO, start: int, end: int, where: str, *, check: bool) -> Iterator[Record]:
-    """Read the records in [start, end) of a file; with `check` the checksum of the data section, too.
+    """Read the records in [start, end) of a file; with `check`, verify the checksum of the data section.
 
     Raises:
         IngestError: `truncated` where a record reaches beyond `end`, `bad_checksum`.
@@ -110,12 +110,12 @@ def read_records(file: BinaryIO, start: int, end: int, where: str, *, check: boo
     while position < end:
         head = file.read(_HEAD.size)
         if len(head) < _HEAD.size:
-            raise IngestError(f"{where}: cut off inside a record's head at byte {position}", reason="truncated")
+            raise IngestError(f"{where}: truncated in a record header at byte {position}", reason="truncated")
         opcode, length = _HEAD.unpack(head)
         position += _HEAD.size + length
         if position > end:
             raise IngestError(
-                f"{where}: a record of {length} bytes reaches {position - end} bytes beyond the end", reason="truncated"
+                f"{where}: a record of {length} bytes extends {position - end} bytes beyond the end", reason="truncated"
             )
         if opcode == DATA_END and check:
             _check_data(crc, file.read(length), where)
@@ -132,13 +132,13 @@ def read_records(file: BinaryIO, start: int, end: int, where: str, *, check: boo
 
 
 def unpack_chunk(data: bytes, where: str) -> bytes:
-    """Return the records in a chunk, unpacked and compared with their checksum.
+    """Unpack the records of a chunk and verify their checksum.
 
     Raises:
         IngestError: `damaged_record`, `absurd_size`, `unknown_compression` or `bad_checksum`.
     """
     fields = Fields(data, where)
-    fields.take(16)  # first and last log time: nothing here relies on them
+    fields.take(16)  # first and last log time, which are not used here
     claimed, crc = fields.number(8), fields.number(4)
     compression, packed = fields.text(), fields.take(fields.number(8))
     content = unpack(packed, compression, claimed, where)

@@ -1,4 +1,4 @@
-"""The pictures of one camera topic, gathered over all blocks."""
+"""The pictures of one camera topic, collected over all blocks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.errors import IngestError, StoreError
 from counterpoint.ingest.messages.clock import capture_times
-from counterpoint.ingest.messages.film import CODINGS, Coding, has_key_frame, pack_packets
+from counterpoint.ingest.messages.coded_video import CODINGS, Coding, has_key_frame, pack_packets
+from counterpoint.ingest.messages.extract import stamp_of
 from counterpoint.ingest.messages.kinds import Kind
-from counterpoint.ingest.messages.pick import stamp_of
 from counterpoint.ingest.messages.pictures import image_bytes, is_deep, is_known_pixels, to_rgb
 from counterpoint.ingest.messages.pixels import PixelEncoder
 from counterpoint.ingest.messages.topic import Block, MessageBatch
@@ -24,7 +24,7 @@ from counterpoint.store.episodes.video import pack_pictures
 
 @dataclass(kw_only=True, eq=False)
 class Camera:
-    """Grows by the messages of each block; `finish` makes a video of the pictures."""
+    """Collects the messages of each block; `finish` makes a video of the pictures."""
 
     name: str
     topic: str
@@ -55,7 +55,7 @@ class Camera:
             self.times.append((int(block.log_ns[row]), first + row, int(block.publish_ns[row]), stamp))
 
     def _add(self, batch: MessageBatch, place: int) -> bool:
-        """Keep one picture; False where the topic holds no pictures (depth, foreign codecs)."""
+        """Keep one picture; False where the topic holds none (depth images, unknown codecs)."""
         where = f"{self.where}: {self.topic}"
         if self.kind == "raw_image":
             if not is_known_pixels(str(batch.texts.get("encoding", ""))):
@@ -64,7 +64,7 @@ class Camera:
             self.pixels.add(to_rgb(batch, place, where))
             return True
         form = str(batch.texts.get("format", "")).lower()
-        if self.kind == "film":
+        if self.kind == "video":
             coding = CODINGS.get(form)
             if coding is None or (self.coded and coding != self.coding):
                 return False
@@ -85,9 +85,9 @@ class Camera:
         return True
 
     def finish(self) -> tuple[EncodedVideo | None, list[str]]:
-        """Return what goes into the recording, and reason codes.
+        """Return the video for the recording, and reason codes.
 
-        Pictures that the log had uncompressed are encoded in the order they came (`encoded:<topic>`).
+        Uncompressed pictures are encoded in the order in which they came (`encoded:<topic>`).
 
         Raises:
             IngestError: `time_backwards`, `unreadable_video`.
@@ -96,7 +96,7 @@ class Camera:
             return None, [f"left_out:{self.topic}"] if self.left_out else []
         order = sorted(range(len(self.times)), key=self.times.__getitem__)
         notes = []
-        if self.kind == "film":
+        if self.kind == "video":
             keys = (place for place, index in enumerate(order) if has_key_frame(self.coded[index], self.coding))
             begin = next(keys, None)
             if begin is None:

@@ -1,4 +1,4 @@
-"""Which of a message's clocks is its capture time."""
+"""Which of a message's clocks gives its capture time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_OFFSET_NS = 60 * 1_000_000_000
-"""A stamp further from the recorder's clock is no time of this recording: never set, simulated, or latched long ago."""
+"""A stamp further from the recorder's clock is not from this recording: unset, simulated, or latched long ago."""
 TOLERANCE_NS = 1_000_000
-"""Stamps this little after the recorder's clock are rounding, not an offset between clocks."""
+"""A stamp at most this far ahead of the recorder's clock is rounding, not an offset between clocks."""
 
 
 def capture_times(
@@ -16,10 +16,10 @@ def capture_times(
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Return capture times int64 [samples] and reason codes.
 
-    Stamps that are all zero were not set. Else the sender's stamp where all stamps of the series are within a
-    minute of the recorder's clock, and the time of publishing where not (`stamp_not_used:<name>`). Stamps after the
-    recorder's clock mean clocks that differ; they are kept (`clock_offset:<name>`), as what a sensor says of its own
-    samples is steadier than the network.
+    The sender's stamps are used where all of them are within a minute of the recorder's clock, otherwise the
+    publish times (`stamp_not_used:<name>`); stamps that are all zero were never set. Stamps ahead of the recorder's
+    clock mean that the clocks differ; they are kept (`clock_offset:<name>`), because a sensor's own stamps are
+    steadier than the network.
     """
     if stamp_ns is None or not stamp_ns.any():
         return publish_ns, []

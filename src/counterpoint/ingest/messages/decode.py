@@ -1,4 +1,4 @@
-"""Serialised ROS messages (CDR, ROS 1) to batches, many at a time."""
+"""Decodes serialised ROS messages (CDR, ROS 1) in batches."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.ingest.messages.layout import MessageLayout, Place, Walk
+from counterpoint.ingest.messages.layout import LayoutParser, MessageLayout, Place
 from counterpoint.ingest.messages.schema import parse_schema
 from counterpoint.ingest.messages.topic import MessageBatch, Payload, Topic
 
 LARGE = 65_536
-"""Messages beyond this, pictures most of all, are walked one by one: a copy would cost more than the walk."""
+"""Larger messages, mostly pictures, are parsed one by one: copying them would cost more than parsing."""
 MAX_KNOWN = 32
-"""Layouts kept for one size. Messages of a topic with more are walked one by one."""
+"""Layouts kept per message size. Beyond that, messages of a topic are parsed one by one."""
 
 
 class LayoutDecoder:
@@ -28,7 +28,7 @@ class LayoutDecoder:
         self._known: dict[int, list[MessageLayout]] = {}
 
     def decode(self, payloads: Sequence[Payload]) -> list[MessageBatch]:
-        """Decode all payloads; raises IngestError as `Walk`."""
+        """Decode all payloads; raises IngestError as `LayoutParser`."""
         sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
         batches: list[MessageBatch] = []
         for size in np.unique(sizes).tolist():
@@ -62,7 +62,7 @@ class LayoutDecoder:
         return batches
 
     def _walk(self, payload: Payload) -> MessageLayout:
-        return Walk(self._types, payload, ros1=self._ros1, where=self._where).layout(self._root)
+        return LayoutParser(self._types, payload, ros1=self._ros1, where=self._where).layout(self._root)
 
     def _one(self, row: int, payload: Payload) -> MessageBatch:
         layout = self._walk(payload)

@@ -1,4 +1,4 @@
-"""Nested messages (JSON, Protobuf) as flat fields, and messages with equal fields as batches."""
+"""Flattens nested messages (JSON, Protobuf) into fields, and groups messages with equal fields into batches."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Flat:
     """One message, flattened."""
 
     where: str
-    """For messages of errors."""
+    """For error messages."""
     numbers: dict[str, list[float]] = field(default_factory=dict)
     texts: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, path: str, value: object, depth: int = 0) -> None:
-        """Add a value of plain Python objects; None says nothing.
+        """Add a value of plain Python objects; None adds nothing.
 
         Raises:
             IngestError: `absurd_size` where it is nested too deep or has too many fields.
@@ -55,7 +55,7 @@ class Flat:
 
 
 def to_batches(messages: Sequence[Flat]) -> list[MessageBatch]:
-    """Put messages with equal fields, lengths and texts together, in the order of their first message."""
+    """Group messages with equal fields, lengths and texts, in the order of their first message."""
     groups: dict[object, list[int]] = {}
     for row, each in enumerate(messages):
         shape = tuple((path, len(values)) for path, values in each.numbers.items())
@@ -78,10 +78,10 @@ def to_batches(messages: Sequence[Flat]) -> list[MessageBatch]:
 
 
 class JsonDecoder:
-    """Decodes JSON objects; their schema, if any, is not needed."""
+    """Decodes JSON objects; a schema is not needed."""
 
     def __init__(self, topic: Topic, where: str) -> None:
-        """Remember where the messages are."""
+        """Remember the topic for error messages."""
         self._where = f"{where}: {topic.name}"
 
     def decode(self, payloads: Sequence[Payload]) -> list[MessageBatch]:
@@ -92,7 +92,7 @@ class JsonDecoder:
         try:
             value = json.loads(bytes(payload))
         except (ValueError, RecursionError) as error:
-            raise IngestError(f"{self._where}: a message that is not JSON ({error})", reason="bad_message") from error
+            raise IngestError(f"{self._where}: a message is not JSON ({error})", reason="bad_message") from error
         if not isinstance(value, dict):
             raise IngestError(
                 f"{self._where}: expected a JSON object, got {type(value).__name__}", reason="bad_message"
@@ -103,7 +103,7 @@ class JsonDecoder:
 
 
 def _number(value: float) -> float:
-    """Return a float; integers too long for one count as infinite, which no robot reports."""
+    """Return a float; integers beyond its range become infinite, which the checks refuse."""
     try:
         return float(value)
     except OverflowError:

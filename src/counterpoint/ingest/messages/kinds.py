@@ -1,4 +1,4 @@
-"""What a topic is to a robot: decided by its type first, by its name second."""
+"""What a topic is to a robot, by its type first and its name second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from counterpoint.ingest.messages.topic import Topic
 
 Kind = Literal[
-    "joints", "array", "trajectory", "point", "frames", "text", "raw_image", "image", "film", "plain", "ignored"
+    "joints", "array", "trajectory", "point", "frames", "text", "raw_image", "image", "video", "plain", "ignored"
 ]
 
 _KINDS: dict[str, Kind] = {
@@ -26,14 +26,14 @@ _KINDS: dict[str, Kind] = {
     "sensor_msgs/CompressedImage": "image",
     "foxglove.CompressedImage": "image",
     "foxglove_msgs/CompressedImage": "image",
-    "foxglove.CompressedVideo": "film",
-    "foxglove_msgs/CompressedVideo": "film",
+    "foxglove.CompressedVideo": "video",
+    "foxglove_msgs/CompressedVideo": "video",
 }
 _IGNORED = re.compile(
     r"(foxglove[._]|visualization_msgs/|rcl_interfaces/|rosgraph_msgs/|action_msgs/|diagnostic_msgs/|"
     r"sensor_msgs/(PointCloud|CameraInfo)|nav_msgs/(OccupancyGrid|Path))"
 )
-"""Types that say nothing of the robot's motion as a row of numbers; counted as left out."""
+"""Types that do not describe the robot's motion as numbers; they are reported as left out."""
 _USED_FOXGLOVE = re.compile(r"foxglove(\.|_msgs/)(PoseInFrame|FrameTransform|Imu|JointState)")
 _COMMAND = frozenset({"command", "commands", "cmd", "action", "actions", "trajectory"})
 _REPORT = frozenset({"state", "states", "status", "feedback", "result", "echo"})
@@ -45,7 +45,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 
 def kind_of(topic: Topic) -> Kind:
-    """Return how the messages of `topic` are read."""
+    """Return how to read the messages of `topic`."""
     kind = _KINDS.get(topic.type)
     if kind == "text":
         return "text" if _TEXTS.intersection(_words(topic.name)) else "ignored"
@@ -57,7 +57,7 @@ def kind_of(topic: Topic) -> Kind:
 
 
 def is_command(topic: Topic) -> bool:
-    """Whether a topic carries what the robot is told to do, going by the words of its name."""
+    """Whether a topic carries commands, by its type and the words in its name."""
     words = _words(topic.name)
     return topic.type == "trajectory_msgs/JointTrajectory" or bool(
         _COMMAND.intersection(words) and not _REPORT.intersection(words)
@@ -65,7 +65,7 @@ def is_command(topic: Topic) -> bool:
 
 
 def is_state(topic: Topic) -> bool:
-    """Whether a topic carries the robot's own joint state, going by its type, else by the last part of its name."""
+    """Whether a topic carries the robot's own joint state, by its type, otherwise by the last part of its name."""
     return not is_command(topic) and (
         kind_of(topic) == "joints" or topic.name.rpartition("/")[2].lower().replace(".", "_") in _STATES
     )

@@ -1,9 +1,9 @@
-"""Where each field of a serialised ROS message is: one walk over one message serves all that are laid out alike.
+"""Where each field of a serialised ROS message is; one parse serves all messages with the same layout.
 
-A message of ROS 1, or of ROS 2 as CDR, has no fixed layout: strings and lists have a length each. But most messages of
-a topic agree in all of them (the same joints, the same frame), and then each number is at the same place in
-all. So the first message is walked by its definition, and the *layout* found is compared with all other messages of
-its size at once: the bytes that decided it, lengths and strings, must be equal. Numbers are then read by numpy.
+ROS 1 and CDR messages have no fixed layout, because strings and lists carry their lengths. But most messages of a topic
+have the same lengths and strings (the same joints, the same frame), and then each number has the same offset in all of
+them. So the first message is parsed by its definition, and its *layout* is compared with all other messages of that
+size at once: the bytes that decide the layout, lengths and strings, must be equal. numpy then reads the numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from counterpoint.ingest.messages.topic import Payload
 
 MAX_DEPTH = 32
 MAX_STEPS = 200_000
-"""Most fields, list elements counted, of one message."""
+"""Most fields of one message, counting the elements of lists."""
 MAX_TEXT = 2**20
 _KINDS = {
     "bool": "u1", "byte": "u1", "octet": "u1", "char": "u1", "uint8": "u1", "int8": "i1",
@@ -28,12 +28,12 @@ _KINDS = {
 }  # fmt: skip
 _BYTES = frozenset({"byte", "octet", "char", "uint8"})
 _CDR = {0: (">", 8), 1: ("<", 8), 6: (">", 4), 7: ("<", 4)}
-"""Representation id -> byte order and largest alignment: plain CDR and plain CDR 2."""
+"""Representation id -> byte order and largest alignment, for plain CDR and plain CDR 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Numbers at a fixed place of every message of a layout."""
+    """Numbers at a fixed offset in every message of a layout."""
 
     path: str
     dtype: str
@@ -42,13 +42,13 @@ class Place:
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind."""
+        """Offset of the first byte after them."""
         return self.offset + self.count * int(self.dtype[2:])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MessageLayout:
-    """What is where in messages of one size whose lengths and strings are equal."""
+    """Where the fields are in messages of one size whose lengths and strings are equal."""
 
     size: int
     numbers: tuple[Place, ...]
@@ -60,19 +60,19 @@ class MessageLayout:
     """The bytes at these positions."""
 
     def matches(self, matrix: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Return bool [messages]: which rows of uint8 [messages, size] are laid out like this."""
+        """Return bool [messages]: which rows of uint8 [messages, size] have this layout."""
         same: NDArray[np.bool_] = (matrix[:, self.deciding] == self.decided).all(axis=1)
         return same
 
 
-class Walk:
-    """One walk over one message."""
+class LayoutParser:
+    """Parses one message by its definition."""
 
     def __init__(self, types: Types, data: Payload, *, ros1: bool, where: str) -> None:
-        """Look at the header of a CDR message; ROS 1 has none and aligns nothing.
+        """Check the header of a CDR message; ROS 1 has no header and no alignment.
 
         Raises:
-            IngestError: `bad_message` where it is too short, `unknown_encoding` for parameter lists and other kinds.
+            IngestError: `bad_message` where it is too short, `unknown_encoding` for other representations.
         """
         self._types = types
         self._data = data
@@ -82,11 +82,11 @@ class Walk:
         self._base = self._position = 0
         if not ros1:
             if len(data) < 4:
-                raise IngestError(f"{where}: {len(data)} bytes are no CDR message", reason="bad_message")
+                raise IngestError(f"{where}: {len(data)} bytes are too short for a CDR message", reason="bad_message")
             kind = data[0] << 8 | data[1]
             if kind not in _CDR:
                 raise IngestError(
-                    f"{where}: CDR representation {kind:#06x}, this reader knows plain CDR (0, 1, 6, 7)",
+                    f"{where}: CDR representation {kind:#06x}, expected plain CDR (0, 1, 6 or 7)",
                     reason="unknown_encoding",
                 )
             self._order, self._largest = _CDR[kind]
@@ -98,16 +98,16 @@ class Walk:
         self._deciding: list[tuple[int, int]] = [] if ros1 else [(0, 4)]
 
     def layout(self, root: str) -> MessageLayout:
-        """Walk a message of type `root`.
+        """LayoutParser a message of type `root`.
 
         Raises:
-            IngestError: `bad_message` where it is cut off or too long, `bad_schema` for types that are missing or
+            IngestError: `bad_message` where it is truncated or too long, `bad_schema` for types that are missing or
                 contain themselves, `unknown_encoding` for wide strings, `absurd_size` for too many fields.
         """
         self._message("", root, 0)
         size = len(self._data)
         if size - self._position > 7:
-            raise self._bad(f"{size - self._position} bytes are left over behind a {root}")
+            raise self._bad(f"{size - self._position} bytes are left over after a {root}")
         deciding = np.concatenate([np.arange(*each) for each in self._deciding] or [np.empty(0, np.int64)])
         return MessageLayout(
             size=size,
@@ -161,11 +161,11 @@ class Walk:
             raise IngestError(f"{self._where}: more than {MAX_STEPS} fields in one message", reason="absurd_size")
 
     def _take(self, align: int, size: int) -> int:
-        """Return the aligned offset of the next `size` bytes, and step over them."""
+        """Return the aligned offset of the next `size` bytes, and skip them."""
         align = min(align, self._largest)
         start = self._position + (self._base - self._position) % align
         if size > len(self._data) - start:
-            raise self._bad(f"wants {size} bytes at {start}, it has {len(self._data)}")
+            raise self._bad(f"it needs {size} bytes at offset {start}, but has {len(self._data)} in all")
         self._position = start + size
         return start
 

@@ -1,4 +1,4 @@
-"""A log of messages, whatever its container, as one episode."""
+"""A log of messages, from any container, as one episode."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from counterpoint.core.embodiment import embodiment_from_dict
 from counterpoint.core.episode import SOURCES
 from counterpoint.ingest.mapping.robot_mapping import FeatureMap, RobotMapping
 from counterpoint.ingest.messages.camera import Camera
-from counterpoint.ingest.messages.gather import Gathered
-from counterpoint.ingest.messages.pick import by_sender, pick
-from counterpoint.ingest.messages.survey import CAMERAS, DECODERS, Reading, Survey, survey
+from counterpoint.ingest.messages.extract import by_sender, extract
+from counterpoint.ingest.messages.series import SeriesBuilder
+from counterpoint.ingest.messages.survey import CAMERAS, DECODERS, Survey, TopicReader, survey
 from counterpoint.ingest.messages.topic import Block, Container, Decoder, Topic
 from counterpoint.ingest.recording.features import LogFeature, LogRobot, map_features, slug
 from counterpoint.ingest.recording.recorded_log import RecordedLog
@@ -23,9 +23,9 @@ from counterpoint.ingest.recording.source import Labels, ReadOptions
 from counterpoint.store import EncodedVideo
 
 DEFAULT_HZ = 30.0
-EMBODIMENT_FACT = "embodiment"
-"""Metadata key under which a log may describe its robot, as JSON."""
-_INSTRUCTION_FACTS = ("instruction", "language_instruction", "task", "task_description", "prompt")
+EMBODIMENT_KEY = "embodiment"
+"""Metadata key under which a log may describe its robot as JSON."""
+_INSTRUCTION_KEYS = ("instruction", "language_instruction", "task", "task_description", "prompt")
 _YES, _NO = frozenset({"true", "1", "yes", "success"}), frozenset({"false", "0", "no", "failure"})
 
 
@@ -38,12 +38,12 @@ class MessageLog(RecordedLog):
         options: ReadOptions,
         decoders: Mapping[str, Callable[[Topic, str], Decoder]] = DECODERS,
     ) -> None:
-        """Look at the first messages of each topic and map them to a robot; raises IngestError."""
+        """Read the first messages of each topic and map them to a robot; raises IngestError."""
         self._container = container
         self._survey = survey(container, decoders)
         mapping, notes = _mapped(self._survey.features, options, container)
         action = next(each.feature for each in mapping.features if each.stream == "action")
-        rate = self._survey.readings[self._survey.owner[action]].rate_hz or DEFAULT_HZ
+        rate = self._survey.readers[self._survey.owner[action]].rate_hz or DEFAULT_HZ
         super().__init__(container.path, options, mapping, notes, rate)
 
     def items(self) -> list[str]:
@@ -53,15 +53,15 @@ class MessageLog(RecordedLog):
     def load(self, item: str) -> Recording:
         """Read the log; raises IngestError."""
         recording = _Recorder(self._container, self._survey, self._series()).record(tuple(self._survey.notes))
-        self.labels = _labelled(self.labels, self._container.facts())
+        self.labels = _with_metadata(self.labels, self._container.metadata())
         return recording
 
-    def _series(self) -> dict[str, Gathered]:
+    def _series(self) -> dict[str, SeriesBuilder]:
         """Return an empty series for each feature that the mapping uses."""
         known = {feature.name: feature for feature in self._survey.features}
         strict = {each.feature for each in self.mapping.features if each.stream in ("action", "proprioception")}
         return {
-            name: Gathered(
+            name: SeriesBuilder(
                 feature=name,
                 where=str(self.path),
                 names=known[name].names,
@@ -75,30 +75,30 @@ class MessageLog(RecordedLog):
 class _Recorder:
     """One pass over all blocks."""
 
-    def __init__(self, container: Container, survey: Survey, series: dict[str, Gathered]) -> None:
+    def __init__(self, container: Container, survey: Survey, series: dict[str, SeriesBuilder]) -> None:
         self._container = container
-        self._readings = survey.readings
+        self._readings = survey.readers
         self._first_joints = survey.first_joints
         self._series = series
         self._where = str(container.path)
         self._seen: Counter[str] = Counter()
-        self._later: set[str] = set()
+        self._unmapped: set[str] = set()
         self._texts: list[tuple[int, int, str]] = []
         self._cameras = {
             name: Camera(name=each.camera, topic=name, kind=each.kind, where=self._where, rate_hz=each.rate_hz)
-            for name, each in survey.readings.items()
+            for name, each in survey.readers.items()
             if each.kind in CAMERAS
         }
 
     def record(self, notes: tuple[str, ...]) -> Recording:
         for block in self._container.blocks():
-            if reading := self._readings.get(block.topic):
-                self._add(reading, block)
+            if reader := self._readings.get(block.topic):
+                self._add(reader, block)
             self._seen[block.topic] += len(block.payloads)
-        found = [*notes, *(f"left_out:{name}" for name in sorted(self._later))]
+        found = [*notes, *(f"left_out:{name}" for name in sorted(self._unmapped))]
         series = {}
-        for name, gathered in self._series.items():
-            series[name], more = gathered.series()
+        for name, builder in self._series.items():
+            series[name], more = builder.series()
             found += more
         videos: dict[str, EncodedVideo] = {}
         pixels: dict[str, bytes] = {}
@@ -109,8 +109,8 @@ class _Recorder:
                 videos[camera.name] = made
                 if camera.pixels is not None:
                     pixels[camera.name] = camera.pixels.content()
-        facts = self._container.facts()
-        if not self._texts and (text := next((facts[key] for key in _INSTRUCTION_FACTS if facts.get(key)), "")):
+        metadata = self._container.metadata()
+        if not self._texts and (text := next((metadata[key] for key in _INSTRUCTION_KEYS if metadata.get(key)), "")):
             starts = [int(each.capture_ns[0]) for each in series.values() if len(each.capture_ns)]
             self._texts = [(min(starts, default=0), 0, text)]
         texts = sorted(self._texts)
@@ -118,26 +118,26 @@ class _Recorder:
             series=series,
             videos=videos,
             texts=merged_texts([time for time, _, _ in texts], [text for _, _, text in texts]),
-            success=_success(facts),
+            success=_success(metadata),
             notes=tuple(dict.fromkeys(found)),
             pixels=pixels,
         )
 
-    def _add(self, reading: Reading, block: Block) -> None:
+    def _add(self, reader: TopicReader, block: Block) -> None:
         first = self._seen[block.topic]
-        for batch in reading.decoder.decode(block.payloads):
-            if reading.kind in CAMERAS:
+        for batch in reader.decoder.decode(block.payloads):
+            if reader.kind in CAMERAS:
                 self._cameras[block.topic].add(batch, block, first)
-            elif reading.kind == "text":
+            elif reader.kind == "text":
                 text = str(batch.texts.get("data", ""))
                 self._texts += [(int(block.publish_ns[row]), first + row, text) for row in batch.rows.tolist()]
             else:
-                for picked in pick(reading.topic, reading.kind, batch, self._where):
-                    picked = by_sender(picked, self._first_joints.get(block.topic, ()))
-                    if picked.feature in self._series:
-                        self._series[picked.feature].add(picked, block, first)
-                    elif picked.values.shape[1]:
-                        self._later.add(picked.feature)
+                for extracted in extract(reader.topic, reader.kind, batch, self._where):
+                    extracted = by_sender(extracted, self._first_joints.get(block.topic, ()))
+                    if extracted.feature in self._series:
+                        self._series[extracted.feature].add(extracted, block, first)
+                    elif extracted.values.shape[1]:
+                        self._unmapped.add(extracted.feature)
 
 
 def _mapped(features: list[LogFeature], options: ReadOptions, container: Container) -> tuple[RobotMapping, list[str]]:
@@ -145,7 +145,7 @@ def _mapped(features: list[LogFeature], options: ReadOptions, container: Contain
     columns = sorted((each.name, each.width, each.names) for each in features if each.role != "other")
     state = next((each for each in features if each.role == "state"), None)
     width = state.width if state is not None else sum(each.width for each in features if each.role == "action")
-    declared = _declared(features, container.facts())
+    declared = _declared(features, container.metadata())
     if declared is not None and options.robot is None:
         left_out = {each.name for each in features} - {each.feature for each in declared.features}
         return declared, [f"left_out:{name}" for name in sorted(left_out)]
@@ -158,13 +158,13 @@ def _mapped(features: list[LogFeature], options: ReadOptions, container: Contain
     return map_features(features, robot, options, str(container.path))
 
 
-def _declared(features: list[LogFeature], facts: Mapping[str, str]) -> RobotMapping | None:
-    """Return the mapping to the robot that the log describes itself, as `counterpoint export` writes it.
+def _declared(features: list[LogFeature], metadata: Mapping[str, str]) -> RobotMapping | None:
+    """Return the mapping to the robot that the log itself describes, as `counterpoint export` writes it.
 
-    A topic `/NAME` is the robot's stream NAME; a description that does not fit the topics counts as none.
+    A topic `/NAME` is the robot's stream NAME; a description that does not fit the topics is ignored.
     """
     try:
-        robot = embodiment_from_dict(json.loads(facts[EMBODIMENT_FACT]))
+        robot = embodiment_from_dict(json.loads(metadata[EMBODIMENT_KEY]))
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
     known = {spec.name: spec.channel_names for spec in (*robot.sensing, robot.action_spec)}
@@ -178,19 +178,19 @@ def _declared(features: list[LogFeature], facts: Mapping[str, str]) -> RobotMapp
     return RobotMapping(robot=robot, features=tuple(maps))
 
 
-def _labelled(labels: Labels, facts: Mapping[str, str]) -> Labels:
-    """Fill in what the user left open with what the log says of itself."""
-    source = facts.get("source", "")
+def _with_metadata(labels: Labels, metadata: Mapping[str, str]) -> Labels:
+    """Fill in labels that the user left empty from the log's metadata."""
+    source = metadata.get("source", "")
     return replace(
         labels,
-        site=labels.site or facts.get("site", ""),
-        environment=labels.environment or facts.get("environment", ""),
-        operator=labels.operator or facts.get("operator", ""),
-        licence=labels.licence or facts.get("licence", facts.get("license", "")),
+        site=labels.site or metadata.get("site", ""),
+        environment=labels.environment or metadata.get("environment", ""),
+        operator=labels.operator or metadata.get("operator", ""),
+        licence=labels.licence or metadata.get("licence", metadata.get("license", "")),
         source=source if labels.source == "real" and source in SOURCES else labels.source,
     )
 
 
-def _success(facts: Mapping[str, str]) -> bool | None:
-    word = slug(facts.get("success", ""))
+def _success(metadata: Mapping[str, str]) -> bool | None:
+    word = slug(metadata.get("success", ""))
     return True if word in _YES else False if word in _NO else None

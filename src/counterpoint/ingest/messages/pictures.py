@@ -1,4 +1,4 @@
-"""Camera topics: pictures kept as the log has them where they are coded, as pixels where they are not."""
+"""Camera topics: coded pictures are kept as they are, uncompressed ones become RGB pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHANNELS: dict[str, tuple[int, Convert]] = {
     "mono8": (1, lambda rows: np.repeat(rows, 3, axis=-1)),
     "8uc1": (1, lambda rows: np.repeat(rows, 3, axis=-1)),
 }
-"""Bytes a pixel, and what makes RGB of uint8 [height, width, bytes]; OpenCV's unnamed channels are BGR."""
+"""Bytes per pixel, and the conversion of uint8 [height, width, bytes] to RGB; OpenCV's unnamed channels are BGR."""
 _PACKED: dict[str, tuple[int, str]] = {
     "yuv422": (2, "uyvy422"),
     "uyvy": (2, "uyvy422"),
@@ -36,7 +36,7 @@ _PACKED: dict[str, tuple[int, str]] = {
     "bayer_gbrg8": (1, "bayer_gbrg8"),
     "bayer_grbg8": (1, "bayer_grbg8"),
 }
-"""Bytes a pixel, and FFmpeg's name; FFmpeg converts, bilinearly where colours are a mosaic."""
+"""Bytes per pixel, and FFmpeg's name of the format; FFmpeg converts it, with bilinear demosaicing."""
 
 
 def image_bytes(batch: MessageBatch, row: int, where: str) -> Payload:
@@ -50,11 +50,11 @@ def image_bytes(batch: MessageBatch, row: int, where: str) -> Payload:
     try:
         return base64.b64decode(str(batch.texts["data"]), validate=True)
     except (KeyError, binascii.Error, ValueError) as error:
-        raise IngestError(f"{where}: an image without readable data ({error})", reason="bad_message") from error
+        raise IngestError(f"{where}: the image has no readable data ({error})", reason="bad_message") from error
 
 
 def is_known_pixels(encoding: str) -> bool:
-    """Whether `to_rgb` knows the pixel format; depth images are not pictures."""
+    """Whether `to_rgb` knows the pixel format; depth formats are not in the table."""
     return encoding.lower() in _CHANNELS or encoding.lower() in _PACKED
 
 
@@ -73,7 +73,7 @@ def to_rgb(batch: MessageBatch, row: int, where: str) -> NDArray[np.uint8]:
     step = step or width * pixel
     if step < width * pixel or height * step != len(data):
         raise IngestError(
-            f"{where}: {len(data)} bytes of image, expected {height} rows of {step} bytes, {width} pixels {encoding}",
+            f"{where}: {len(data)} bytes of image, expected {height} rows of {step} bytes ({width} pixels, {encoding})",
             reason="dimension_mismatch",
         )
     rows = np.frombuffer(data, np.uint8).reshape(height, step)[:, : width * pixel]
@@ -83,7 +83,7 @@ def to_rgb(batch: MessageBatch, row: int, where: str) -> NDArray[np.uint8]:
 
 
 def is_deep(data: Payload) -> bool:
-    """Whether a PNG has more than 8 bits a channel: depth, not a picture."""
+    """Whether a PNG has more than 8 bits per channel, as depth images do."""
     return bytes(data[:4]) == b"\x89PNG" and len(data) > 24 and data[24] > 8
 
 
@@ -103,4 +103,6 @@ def _converted(rows: NDArray[np.uint8], width: int, name: str, where: str) -> ND
         plane.update(padded.tobytes()[: plane.buffer_size])
         return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     except (av.error.FFmpegError, ValueError, MemoryError) as error:
-        raise IngestError(f"{where}: cannot convert {name} ({error})", reason="dimension_mismatch") from error
+        raise IngestError(
+            f"{where}: pixel format {name} cannot be converted ({error})", reason="dimension_mismatch"
+        ) from error

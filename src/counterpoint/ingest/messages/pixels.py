@@ -1,4 +1,4 @@
-"""Uncompressed pictures of a log into an mp4, some at a time: an hour of VGA is 100 GB of pixels."""
+"""Encodes uncompressed pictures of a log into an mp4, a few at a time: an hour of VGA is 100 GB of pixels."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.errors import IngestError
-from counterpoint.ingest.messages.film import mux
+from counterpoint.ingest.messages.coded_video import mux
 from counterpoint.store.episodes.video import GROUP_OF_PICTURES, encode_frames
 
 PIECE_BYTES = 32 * 2**20
 
 
 class PixelEncoder:
-    """Encodes frames as the store does with those of a simulation, in pieces of whole groups of pictures."""
+    """Encodes frames with the store's encoder, in pieces of whole groups of pictures."""
 
     def __init__(self, where: str) -> None:
-        """Begin without frames."""
+        """Start without frames."""
         self._where = where
         self._waiting: list[NDArray[np.uint8]] = []
         self._first = b""
-        """The first piece as an mp4, whose head describes all pieces."""
+        """The first piece as an mp4; its header serves for all pieces."""
         self._packets: list[tuple[bytes, bool]] = []
         self._digest = hashlib.sha256()
         self.shape: tuple[int, ...] = ()
@@ -42,7 +42,7 @@ class PixelEncoder:
             self._encode()
 
     def content(self) -> bytes:
-        """Return what the pixels are, whatever the encoder makes of them: a SHA-256 of all frames."""
+        """Return the SHA-256 of all pixels, which does not depend on the encoder."""
         return self._digest.digest()
 
     def finish(self) -> tuple[bytes, NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Message definitions that a log carries, parsed by `rosbags` into field lists."""
+"""Parses the message definitions in a log into lists of fields, with `rosbags`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Field:
     is_message: bool
     shape: Shape
     length: int = 0
-    """Elements of an array."""
+    """Number of elements of an array."""
 
 
 Types = Mapping[str, tuple[Field, ...]]
@@ -49,9 +49,9 @@ _ROS2_CLOCK = dict.fromkeys(_ROS1_CLOCK, _clock_type("int32", "uint32"))
 
 
 def parse_schema(topic: Topic, where: str) -> tuple[str, Types]:
-    """Return the root type of a topic, and all types that its definition names.
+    """Return the root type of a topic, and all types in its definition.
 
-    A topic without a definition (old db3 files) takes the one that ROS 2 ships for its type.
+    For a topic without a definition (old db3 files), the definition that ROS 2 ships for its type is used.
 
     Raises:
         IngestError: `bad_schema` where the text cannot be parsed, `absurd_size` where it is longer than a MiB,
@@ -60,11 +60,14 @@ def parse_schema(topic: Topic, where: str) -> tuple[str, Types]:
     package, _, short = topic.type.rpartition("/")
     root = f"{package}/msg/{short}"
     if len(topic.schema) > MAX_SCHEMA_BYTES:
-        raise IngestError(f"{where}: {topic.name}: {len(topic.schema)} bytes of schema", reason="absurd_size")
+        raise IngestError(f"{where}: {topic.name}: {len(topic.schema)} bytes of schema; refused", reason="absurd_size")
     if not topic.schema.strip() and topic.encoding == "cdr":
         shipped = get_typestore(Stores.LATEST).fielddefs
         if root not in shipped:
-            raise IngestError(f"{where}: {topic.name}: no definition of {topic.type!r}", reason="unknown_type")
+            raise IngestError(
+                f"{where}: {topic.name}: the log has no definition of {topic.type!r}, and ROS 2 ships none",
+                reason="unknown_type",
+            )
         return root, {name: _fields(entry[1]) for name, entry in shipped.items()}
     try:
         text = topic.schema.decode()
@@ -77,7 +80,7 @@ def parse_schema(topic: Topic, where: str) -> tuple[str, Types]:
         ) from error
     if root not in types:
         raise IngestError(
-            f"{where}: {topic.name}: its schema defines {', '.join(types) or 'nothing'}, not {root}",
+            f"{where}: {topic.name}: its schema defines {', '.join(types) or 'nothing'}, expected {root}",
             reason="bad_schema",
         )
     if topic.encoding == "ros1":

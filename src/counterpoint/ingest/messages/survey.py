@@ -1,4 +1,4 @@
-"""A first look at a log: which topics are read, how, and which features they have."""
+"""A first pass over a log: which topics to read, how, and which features they have."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.messages.decode import LayoutDecoder
+from counterpoint.ingest.messages.extract import Extracted, by_sender, extract
 from counterpoint.ingest.messages.flat import JsonDecoder
 from counterpoint.ingest.messages.kinds import Kind, is_command, is_state, kind_of
-from counterpoint.ingest.messages.pick import Picked, by_sender, pick
 from counterpoint.ingest.messages.topic import Block, Container, Decoder, MessageBatch, Topic
 from counterpoint.ingest.recording.features import LogFeature, Role, stream_name
 
@@ -18,12 +18,12 @@ DECODERS: dict[str, Callable[[Topic, str], Decoder]] = {
     "ros1": LayoutDecoder,
     "json": JsonDecoder,
 }
-"""By encoding of the messages; MCAP adds Protobuf."""
-LOOK = 500
-"""Messages that are looked at where several senders may take turns: transforms and joints."""
+"""By encoding of the messages; MCAP files also have Protobuf."""
+FIRST_MESSAGES = 500
+"""Messages read in the first pass where several senders may share a topic: transforms and joints."""
 MAX_STREAMS = 512
-CAMERAS: tuple[Kind, ...] = ("film", "image", "raw_image")
-"""Best first: of a camera that was recorded twice the first is kept."""
+CAMERAS: tuple[Kind, ...] = ("video", "image", "raw_image")
+"""Best first: where a camera was recorded twice, the first is kept."""
 _RESERVED = frozenset({"action", "proprioception", "instruction"})
 _LEFT_OUT = frozenset({"unknown_encoding", "unknown_type", "bad_schema"})
 _PARTS = ("position", "velocity", "effort")
@@ -45,8 +45,8 @@ _NICE_HZ = (1, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 90, 100, 120, 125, 150,
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reading:
-    """How one topic is read."""
+class TopicReader:
+    """How to read one topic."""
 
     topic: Topic
     kind: Kind
@@ -58,9 +58,9 @@ class Reading:
 
 @dataclass(kw_only=True, eq=False)
 class Survey:
-    """What a log holds."""
+    """What a log contains."""
 
-    readings: dict[str, Reading] = field(default_factory=dict)
+    readers: dict[str, TopicReader] = field(default_factory=dict)
     """By topic."""
     features: list[LogFeature] = field(default_factory=list)
     """The best candidates for action and state come first."""
@@ -72,7 +72,7 @@ class Survey:
 
 
 def survey(container: Container, decoders: Mapping[str, Callable[[Topic, str], Decoder]]) -> Survey:
-    """Look at the first messages of each topic.
+    """Read the first messages of each topic.
 
     Raises:
         IngestError: the container is damaged, or a topic of commands, joints or pictures cannot be decoded.
@@ -91,7 +91,7 @@ def survey(container: Container, decoders: Mapping[str, Callable[[Topic, str], D
             found.notes.append(f"left_out:{topic.name}")
             continue
         rate = nominal_hz(topic.count, container.span_ns)
-        found.readings[topic.name] = Reading(topic=topic, kind=kind, decoder=decoder, rate_hz=rate)
+        found.readers[topic.name] = TopicReader(topic=topic, kind=kind, decoder=decoder, rate_hz=rate)
     _name_cameras(found)
     _look(container, found)
     _sort_features(found)
@@ -99,7 +99,7 @@ def survey(container: Container, decoders: Mapping[str, Callable[[Topic, str], D
 
 
 def nominal_hz(count: int | None, span_ns: int) -> float | None:
-    """Return the usual rate nearest to the mean rate, or None where nothing is known."""
+    """Return the common rate nearest to the mean rate, or None where the rate is unknown."""
     if count is None or count < 3 or span_ns <= 0:
         return None
     mean = (count - 1) / span_ns * 1e9
@@ -117,73 +117,75 @@ def _decoder(make: Callable[[Topic, str], Decoder], topic: Topic, where: str) ->
 
 
 def _is_needed(topic: Topic) -> bool:
-    """Whether a log is worth little without this topic."""
+    """Whether the log is of little use without this topic."""
     return is_command(topic) or kind_of(topic) not in ("plain", "frames", "ignored")
 
 
 def _look(container: Container, found: Survey) -> None:
-    left = {name for name, reading in found.readings.items() if reading.kind not in (*CAMERAS, "text")}
+    left = {name for name, reader in found.readers.items() if reader.kind not in (*CAMERAS, "text")}
     for block in container.blocks():
         if block.topic in left:
             left.discard(block.topic)
             _list_features(container, found, block)
         if not left:
             return
-    for name in left:  # described, but without a message
-        del found.readings[name]
+    for name in left:  # topics without messages
+        del found.readers[name]
 
 
 def _list_features(container: Container, found: Survey, block: Block) -> None:
-    reading = found.readings[block.topic]
+    reader = found.readers[block.topic]
     where = str(container.path)
     try:
-        batches = reading.decoder.decode(block.payloads[: LOOK if reading.kind in ("frames", "joints") else 1])
+        batches = reader.decoder.decode(block.payloads[: FIRST_MESSAGES if reader.kind in ("frames", "joints") else 1])
     except IngestError as error:
-        if error.reason not in _LEFT_OUT or _is_needed(reading.topic):
+        if error.reason not in _LEFT_OUT or _is_needed(reader.topic):
             raise
         batches = []
     before = len(found.features)
     for batch in batches:
-        for picked in pick(reading.topic, reading.kind, batch, where):
-            if reading.kind == "joints":
-                picked = by_sender(picked, found.first_joints.setdefault(block.topic, picked.names))
-            _add_feature(found, reading, picked)
+        for extracted in extract(reader.topic, reader.kind, batch, where):
+            if reader.kind == "joints":
+                extracted = by_sender(extracted, found.first_joints.setdefault(block.topic, extracted.names))
+            _add_feature(found, reader, extracted)
     if len(found.features) == before:
         found.notes.append(f"left_out:{block.topic}")
-        if not _counts_later(reading, batches):
-            del found.readings[block.topic]
+        if not _counts_later(reader, batches):
+            del found.readers[block.topic]
 
 
-def _counts_later(reading: Reading, batches: Sequence[MessageBatch]) -> bool:
-    return reading.kind in ("joints", "array", "trajectory", "point") and bool(batches)
+def _counts_later(reader: TopicReader, batches: Sequence[MessageBatch]) -> bool:
+    return reader.kind in ("joints", "array", "trajectory", "point") and bool(batches)
 
 
-def _add_feature(found: Survey, reading: Reading, picked: Picked) -> None:
-    width = picked.values.shape[1]
+def _add_feature(found: Survey, reader: TopicReader, extracted: Extracted) -> None:
+    width = extracted.values.shape[1]
     known = {stream_name(feature.name): feature.name for feature in found.features}
-    if not width or picked.feature in known.values():
+    if not width or extracted.feature in known.values():
         return
-    if stream_name(picked.feature) in known or len(found.features) >= MAX_STREAMS:
-        found.notes.append(f"left_out:{picked.feature}")
+    if stream_name(extracted.feature) in known or len(found.features) >= MAX_STREAMS:
+        found.notes.append(f"left_out:{extracted.feature}")
         return
-    names = picked.names if len(picked.names) == width else ()
+    names = extracted.names if len(extracted.names) == width else ()
     role: Role = "other"
-    if is_command(reading.topic):
+    if is_command(reader.topic):
         role = "action"
-    elif is_state(reading.topic) and (reading.kind != "joints" or picked.feature.endswith(".position")):
+    elif is_state(reader.topic) and (reader.kind != "joints" or extracted.feature.endswith(".position")):
         role = "state"
-    found.features.append(LogFeature(name=picked.feature, width=width, names=names, role=role, rate_hz=reading.rate_hz))
-    found.owner[picked.feature] = reading.topic.name
+    found.features.append(
+        LogFeature(name=extracted.feature, width=width, names=names, role=role, rate_hz=reader.rate_hz)
+    )
+    found.owner[extracted.feature] = reader.topic.name
 
 
 def _sort_features(found: Survey) -> None:
-    """Put the likeliest action and state first: named `action`, then of joints, then positions, then the widest."""
+    """Sort the likeliest action and state first: named `action`, then joints, then positions, then the widest."""
 
     def rank(feature: LogFeature) -> tuple[bool, bool, bool, int, str]:
-        reading = found.readings[found.owner[feature.name]]
-        is_named = reading.topic.name.strip("/") == "action"
+        reader = found.readers[found.owner[feature.name]]
+        is_named = reader.topic.name.strip("/") == "action"
         part = feature.name.rpartition(".")[2]
-        return not is_named, reading.kind in ("plain", "frames"), part in _PARTS[1:], -feature.width, feature.name
+        return not is_named, reader.kind in ("plain", "frames"), part in _PARTS[1:], -feature.width, feature.name
 
     found.features.sort(key=rank)
     actions = [feature.name for feature in found.features if feature.role == "action"]
@@ -196,20 +198,20 @@ def _sort_features(found: Survey) -> None:
 
 
 def _name_cameras(found: Survey) -> None:
-    """Name cameras after their topics, and keep the best of those that come out the same."""
+    """Name cameras after their topics; of topics with the same name keep the best."""
     seen: set[str] = set()
     for kind in CAMERAS:
-        for name, reading in sorted(found.readings.items()):
-            if reading.kind != kind:
+        for name, reader in sorted(found.readers.items()):
+            if reader.kind != kind:
                 continue
             camera = f"camera/{camera_name(name)}"
             if camera in seen or "depth" in name.lower():
                 found.notes.append(f"left_out:{name}")
-                del found.readings[name]
+                del found.readers[name]
                 continue
             seen.add(camera)
-            found.readings[name] = Reading(
-                topic=reading.topic, kind=kind, decoder=reading.decoder, camera=camera, rate_hz=reading.rate_hz
+            found.readers[name] = TopicReader(
+                topic=reader.topic, kind=kind, decoder=reader.decoder, camera=camera, rate_hz=reader.rate_hz
             )
 
 

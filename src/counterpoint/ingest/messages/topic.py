@@ -1,4 +1,4 @@
-"""What a robot log of messages is made of, whatever its container: topics, and blocks of their messages.
+"""What a log of messages consists of, in any container: topics, and blocks of messages.
 
 container (MCAP, bag, db3) --Block--> decoder (layout, JSON, Protobuf) --MessageBatch--> features, pictures, texts
 """
@@ -18,7 +18,7 @@ from counterpoint.core.errors import IngestError
 Payload = bytes | memoryview
 
 Queue = tuple[list[Payload], list[int], list[int]]
-"""Messages of one channel until they are handed on: payloads, log times and publish times."""
+"""Messages of one channel before they become a block: payloads, log times and publish times."""
 MAX_TIME_NS = 2**62
 MAX_MESSAGE_BYTES = 2**30
 """Largest message that is read."""
@@ -30,14 +30,14 @@ class Topic:
 
     name: str
     type: str
-    """`sensor_msgs/JointState`: without the `msg` that ROS 2 puts in the middle."""
+    """For example `sensor_msgs/JointState`, without the `msg` of ROS 2 in the middle."""
     encoding: str
-    """Of the messages: `cdr`, `ros1`, `json`, `protobuf`, or another that no decoder knows."""
+    """Of the messages: `cdr`, `ros1`, `json`, `protobuf`, or one that no decoder knows."""
     schema_encoding: str = ""
     """`ros1msg`, `ros2msg`, `ros2idl`, `protobuf`, `jsonschema`, or empty."""
     schema: bytes = field(default=b"", repr=False)
     count: int | None = None
-    """Messages in the log, where it says so."""
+    """Number of messages in the log; None where the log does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,21 +47,21 @@ class Block:
     topic: str
     payloads: Sequence[Payload]
     log_ns: NDArray[np.int64]
-    """[messages], when the recorder had it."""
+    """[messages], when the recorder received it."""
     publish_ns: NDArray[np.int64]
     """[messages], when it was sent; equal to `log_ns` where the log does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MessageBatch:
-    """Decoded messages that are laid out alike: equal fields, lengths and texts."""
+    """Decoded messages with equal fields, lengths and texts."""
 
     rows: NDArray[np.int64]
     """[messages], which messages of the block."""
     numbers: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
-    """By field path, [messages, width]; a plain number has width 1."""
+    """By field path, [messages, width]; a single number has width 1."""
     texts: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
-    """By field path, the same for all messages of the batch; tuples for lists of strings."""
+    """By field path, equal in all messages of the batch; tuples for lists of strings."""
     blobs: Mapping[str, Sequence[Payload]] = field(default_factory=dict)
     """By field path, [messages] byte strings."""
 
@@ -89,7 +89,7 @@ class Container(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """Reason codes of what the container left out."""
+        """Reason codes of what the container skipped."""
         ...
 
     @property
@@ -98,14 +98,14 @@ class Container(Protocol):
         ...
 
     def blocks(self) -> Iterator[Block]:
-        """Read all messages, checking the container on the way; raises IngestError.
+        """Read all messages and check the container while reading; raises IngestError.
 
-        May be left before the end, for a look at the first messages.
+        The caller may stop early, for example after the first messages.
         """
         ...
 
-    def facts(self) -> Mapping[str, str]:
-        """Return what the log says of itself in words (task, operator, site, ...); complete after `blocks`."""
+    def metadata(self) -> Mapping[str, str]:
+        """Return the log's metadata (task, operator, site, ...); complete after `blocks`."""
         ...
 
 

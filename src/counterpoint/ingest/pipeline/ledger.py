@@ -1,10 +1,10 @@
-"""Which content a store holds, kept so that any number of processes may add at once and none adds twice.
+"""Which content a store holds, so that any number of processes may add at once and no content is added twice.
 
-    STORE/catalogue/content/<2 hex>.txt      a line a claim: content hash, place of the episode
+    STORE/catalogue/content/<2 hex>.txt      one line per claim: content hash, place of the episode
 
-A claim is written *before* its episode is committed, while the file is locked: it counts if its episode
-is there, and else its owner died and the next one takes over. The kernel frees the lock of a process
-that is killed. Derived from the store; made up to date whenever an ingest starts.
+A claim is written *before* its episode is committed, while the file is locked. It counts once its episode
+is there; otherwise its owner died, and the next process takes over. The kernel frees the lock of a process
+that is killed. The ledger is derived from the store and updated whenever an ingest starts.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Ledger:
     """The claims of one store."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folder where there is none."""
+        """Create the folder if needed."""
         self._episodes = root / "episodes"
         self._root = root
         self._folder = root / "catalogue" / "content"
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def bring_up_to_date(self, episodes: Iterable[tuple[str, str]]) -> None:
-        """Add what is committed and not yet written down; `episodes` are pairs of content hash and episode id."""
+        """Add committed episodes that are not in the ledger; `episodes` are pairs of content hash and episode id."""
         by_file: dict[Path, list[tuple[str, str]]] = defaultdict(list)
         for content, episode_id in episodes:
             if content:
@@ -46,7 +46,7 @@ class Ledger:
                 lines = [f"{key} {self._place(episode)}\n" for key, episode in pairs if key not in known]
                 _append(file, "".join(lines))
 
-    def holder(self, content: str) -> Path | None:
+    def existing(self, content: str) -> Path | None:
         """Return the folder of the committed episode that has this content, if there is one."""
         try:
             return self._committed(self._file(content).read_bytes(), content)
@@ -55,15 +55,15 @@ class Ledger:
 
     @contextmanager
     def claim(self, content: str, episode_id: str) -> Iterator[Path | None]:
-        """Give the folder of the episode that has this content, or None to the one who shall add it now.
+        """Yield the folder of the episode that has this content, or None where the caller must add it now.
 
-        No other process gets None for the same content until this one has left or died.
+        No other process gets None for the same content until this block ends or the process dies.
         """
         with _locked(self._file(content)) as file:
-            holder = self._committed(file.read(), content)
-            if holder is None:
+            existing = self._committed(file.read(), content)
+            if existing is None:
                 _append(file, f"{_key(content)} {self._place(episode_id)}\n")
-            yield holder
+            yield existing
 
     def _committed(self, data: bytes, content: str) -> Path | None:
         key = _key(content).encode()
@@ -84,12 +84,12 @@ class Ledger:
 
 
 def claim_name(root: Path, name: str, digest: str) -> bool:
-    """Whether the robot called `name` in this store is the one with this hash; the first to ask decides."""
+    """Whether the robot called `name` in this store is the one with this hash; the first caller decides."""
     folder = root / "catalogue" / "robots"
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.txt") as file:
         there = file.read().decode(errors="replace").strip()
-        if len(there) != len(digest):  # nobody's, or torn by a power cut before any episode used it
+        if len(there) != len(digest):  # unclaimed, or torn by a power cut before any episode used it
             file.truncate(0)
             _append(file, f"{digest}\n")
             return True
@@ -105,7 +105,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def _append(file: BinaryIO, text: str) -> None:
-    """Add lines, after whatever a torn write left."""
+    """Append lines; a torn last line is closed off first."""
     if not text:
         return
     if file.seek(0, os.SEEK_END):

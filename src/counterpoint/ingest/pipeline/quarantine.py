@@ -1,4 +1,4 @@
-"""The list of what could not be read: one line for each path, item and reason, however often it is tried."""
+"""The list of items that could not be read: one line per path, item and reason, however often they are tried."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class QuarantineList:
         self._known: set[tuple[str, str, str]] = set()
 
     def add(self, bad: Quarantined) -> None:
-        """Write a line unless the same is there already.
+        """Write a line unless it is already there.
 
         Raises:
             StoreError: the list cannot be written.
@@ -58,11 +58,11 @@ class QuarantineList:
             raise StoreError(f"{self.path}: cannot write ({error.strerror})") from error
 
     def _take(self, data: bytes) -> bool:
-        """Remember the lines that others wrote; return whether the last one was cut off."""
+        """Remember the lines that other processes wrote; return whether the last one is torn."""
         for line in data.splitlines():
             try:
                 row = json.loads(line)
                 self._known.add((row["path"], row["item"], row["reason"]))
             except (ValueError, TypeError, KeyError):
-                logger.debug("%s: a line that was cut off", self.path)
+                logger.debug("%s: skipped a torn line", self.path)
         return bool(data) and not data.endswith(b"\n")

@@ -1,6 +1,6 @@
-"""Ingest: any logs in, episodes out, in as many processes as wished; one bad item never stops the rest.
+"""Ingest: any logs in, episodes out, in any number of processes; one bad item never stops the rest.
 
-find logs --> open each (in parallel) --> robots' names --> each item: read, claim, commit (in parallel)
+find logs --> open each (in parallel) --> name the robots --> each item: read, claim, commit (in parallel)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from counterpoint.ingest.mapping.robot_mapping import RobotMapping
 from counterpoint.ingest.pipeline.find_logs import find_logs
 from counterpoint.ingest.pipeline.ledger import Ledger, claim_name
 from counterpoint.ingest.pipeline.quarantine import Quarantined, QuarantineList
-from counterpoint.ingest.pipeline.worker import Item, ItemResult, Job, Log, Opened, close, ingest_item, open_log
+from counterpoint.ingest.pipeline.worker import Item, ItemResult, Job, Log, OpenedLog, close, ingest_item, open_log
 from counterpoint.ingest.recording.source import Labels, ReadOptions
 from counterpoint.store import Store, StoreWriter
 
@@ -34,7 +34,7 @@ ROBOT = ["embodiment", "embodiment_sha256"]
 
 @dataclass(kw_only=True)
 class IngestReport:
-    """What became of every item."""
+    """What happened to every item."""
 
     added: int = 0
     skipped: int = 0
@@ -43,7 +43,7 @@ class IngestReport:
     notes: Counter[str] = field(default_factory=Counter)
     """How many episodes (or sources) carry each reason code, for example `missing_video:...`."""
     robots: dict[str, int] = field(default_factory=dict)
-    """Acting channels of each robot that was used."""
+    """Number of acting channels of each robot that was used."""
 
     def to_dict(self) -> dict[str, Json]:
         """Return plain JSON values."""
@@ -60,32 +60,32 @@ def ingest(
     engine: Engine | None = None,
     progress: bool = True,
 ) -> IngestReport:
-    """Read every episode of `sources` into the store at `into`, making it where there is none.
+    """Read every episode of `sources` into the store at `into`, which is created if needed.
 
-    Stopped at any moment and started again it goes on where it was: an episode is in the store whole
-    or not at all, and what is there is skipped by content, also where several ingests run at once.
-    Items that cannot be read are listed in the report and in `quarantine.jsonl` of the store.
+    Re-running resumes and never imports an episode twice: an episode is in the store whole or not at all,
+    and its content hash tells whether it is there. Several ingests may run at once.
+    Items that cannot be read are listed in the report and in the store's `quarantine.jsonl`.
 
     Args:
         sources: logs, datasets, or folders of them; formats are found by content.
         into: the store.
-        robot: whose channels the columns are; None makes a robot from the column names.
-        format: insist on one format, a key of `ingest.formats.FORMATS`.
-        labels: site, environment, source, operator and licence of all these episodes.
-        engine: what reads the items; None for this process alone.
+        robot: the robot that the columns belong to; None derives a robot from the column names.
+        format: read as this format, a key of `ingest.formats.FORMATS`; None detects it by content.
+        labels: site, environment, source, operator and licence of these episodes.
+        engine: where the work runs; None for this process alone.
         progress: show a bar on stderr.
 
     Raises:
         ConfigError: the mapping names channels that its robot does not have.
-        StoreError: `into` cannot be written (foreign, disk full), or has another robot of the given
-            name; what was committed stays.
+        StoreError: `into` cannot be written (not a store, disk full), or has another robot of the given
+            name; committed episodes stay.
         UnknownNameError: there is no such format.
     """
     root = Path(into)
     with StoreWriter(root) as writer:
         options = ReadOptions(robot=robot, labels=labels or Labels())
         job = Job(root=root, options=options, format=format, run=uuid.uuid4().hex)
-        run = _Run(job, writer, engine or LocalEngine(1), progress)
+        run = _Ingest(job, writer, engine or LocalEngine(1), progress)
         try:
             run.ingest([Path(source) for source in sources])
         finally:
@@ -93,8 +93,8 @@ def ingest(
     return run.report
 
 
-class _Run:
-    """One ingest, seen from the process that hands out the work."""
+class _Ingest:
+    """One ingest, in the process that hands out the work."""
 
     def __init__(self, job: Job, writer: StoreWriter, engine: Engine, progress: bool) -> None:
         self.report = IngestReport()
@@ -104,20 +104,20 @@ class _Run:
         self._progress = progress
         self._list = QuarantineList(job.root)
         self._names: dict[str, str] = {}
-        """Name in this store of each robot, by the hash of its description."""
+        """Name of each robot in this store, by the hash of its description."""
 
     def ingest(self, sources: list[Path]) -> None:
-        self._write_down()
+        self._record_existing()
         logs: list[Log] = []
         for source in sources:
             logs += self._logs(source, len(logs))
         items = _Items(self._open(logs))
         for done in self._apply(ingest_item, items, "ingest", "episode"):
-            failed = ItemResult(fate="quarantined", reason=_reason(done.error), message=done.message)
+            failed = ItemResult(status="quarantined", reason=_reason(done.error), message=done.message)
             self._count(done.task, done.result or failed)
 
-    def _write_down(self) -> None:
-        """Make what the store holds by content and by robot known to all processes."""
+    def _record_existing(self) -> None:
+        """Record which content and which robots the store has, for all processes."""
         table = Store.open(self._job.root).table
         contents = pc.struct_field(table["provenance"], "content_hash").to_pylist()
         Ledger(self._job.root).bring_up_to_date(zip(contents, table["episode_id"].to_pylist(), strict=True))
@@ -126,20 +126,25 @@ class _Run:
             claim_name(self._job.root, name, digest)
 
     def _logs(self, source: Path, first: int) -> list[Log]:
-        walk = find_logs(source, self._job.format)
-        self.report.notes.update(walk.notes)
-        for path, error in walk.refused:
+        found = find_logs(source, self._job.format)
+        self.report.notes.update(found.notes)
+        for path, error in found.refused:
             self._quarantine(path, "", error.reason, str(error))
-        if not (walk.logs or walk.refused):
-            self._quarantine(source, "", "unknown_format", f"{source}: no logs in this folder")
-        named = not walk.is_folder_of_logs
-        return [Log(path=path, number=first + place, is_named=named) for place, path in enumerate(walk.logs)]
+        if not (found.logs or found.refused):
+            self._quarantine(
+                source,
+                "",
+                "unknown_format",
+                f"{source}: found no logs in this folder; see 'counterpoint ingest --help' for the formats",
+            )
+        named = not found.is_folder_of_logs
+        return [Log(path=path, number=first + place, is_named=named) for place, path in enumerate(found.logs)]
 
     def _open(self, logs: list[Log]) -> list[_Contents]:
-        """Return what is in every log that opens, in the order given."""
-        found: list[Opened | None] = [None] * len(logs)
+        """Return the content of every log that can be opened, in the order given."""
+        found: list[OpenedLog | None] = [None] * len(logs)
         for done in self._apply(open_log, logs, "open", "log"):
-            found[done.task.number] = done.result or Opened(reason=_reason(done.error), message=done.message)
+            found[done.task.number] = done.result or OpenedLog(reason=_reason(done.error), message=done.message)
         contents: list[_Contents] = []
         for log, opened in zip(logs, found, strict=True):
             if opened is None or opened.reason:
@@ -147,16 +152,16 @@ class _Run:
                 continue
             self.report.notes.update(opened.notes)
             if opened.robot is not None:
-                robot = self._own_name(opened.robot)
+                robot = self._name_in_store(opened.robot)
                 self.report.robots[robot] = len(opened.robot.acting)
                 contents.append(_Contents(path=log.path, items=opened.items, robot=robot))
         return contents
 
-    def _own_name(self, robot: Embodiment) -> str:
-        """Return the name of a robot in this store: another one where it has another robot of that name.
+    def _name_in_store(self, robot: Embodiment) -> str:
+        """Return the robot's name in this store: a new one where the store has another robot of that name.
 
         Raises:
-            StoreError: the robot's name was given and is taken.
+            StoreError: the user gave the robot, and the store has another robot of that name.
         """
         digest = self._writer.embodiment_sha256(robot)
         if digest not in self._names:
@@ -170,7 +175,7 @@ class _Run:
         while not claim_name(self._job.root, candidate.name, self._writer.embodiment_sha256(candidate)):
             if is_given:
                 raise StoreError(
-                    f"{self._job.root}: has another robot called {robot.name!r}; give this one another name, "
+                    f"{self._job.root}: already has another robot called {robot.name!r}. Rename this one, "
                     "or ingest into another store"
                 )
             candidate, number = replace(robot, name=f"{robot.name}_{number}"), number + 1
@@ -188,15 +193,15 @@ class _Run:
                 raise done.error
             yield done
 
-    def _count(self, task: Item, handled: ItemResult) -> None:
-        self.report.notes.update(handled.notes)
-        match handled.fate:
+    def _count(self, task: Item, result: ItemResult) -> None:
+        self.report.notes.update(result.notes)
+        match result.status:
             case "added":
                 self.report.added += 1
             case "skipped":
                 self.report.skipped += 1
             case "quarantined":
-                self._quarantine(task.path, task.item, handled.reason, handled.message)
+                self._quarantine(task.path, task.item, result.reason, result.message)
 
     def _quarantine(self, path: Path, item: str, reason: str, message: str) -> None:
         bad = Quarantined(path=str(path), item=item, reason=reason, message=message)
@@ -216,7 +221,7 @@ def _reason(error: Exception | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Contents:
-    """What is in one log."""
+    """The items of one log."""
 
     path: Path
     items: tuple[str, ...]
@@ -224,7 +229,7 @@ class _Contents:
 
 
 class _Items(Collection[Item]):
-    """All items of all logs, made as they are needed."""
+    """All items of all logs, created as they are needed."""
 
     def __init__(self, contents: list[_Contents]) -> None:
         self._contents = contents

@@ -1,4 +1,4 @@
-"""What one process of an ingest does: open a log and list its items, or bring one item into the store."""
+"""What one process of an ingest does: open a log and list its items, or read one item and commit it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from counterpoint.store.files.manifest import manifest_from_bytes
 logger = logging.getLogger(__name__)
 
 OPEN_SOURCES = 4
-"""Logs that a process keeps open."""
+"""Number of logs that a process keeps open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Job:
     options: ReadOptions
     format: str | None
     run: str
-    """Different for each ingest, so that a process never answers from what it had open before."""
+    """Unique per ingest, so that a process never reuses what an earlier ingest had open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +44,19 @@ class Log:
 
     path: Path
     number: int
-    """Place in the order in which logs were given."""
+    """Position among all logs."""
     is_named: bool = True
-    """Whether the user named it; else it was found in a folder, where not every file is a log."""
+    """Whether the user named it; other logs were found in a folder, where not every file is a log."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
-    """What is known of a log once it was opened."""
+class OpenedLog:
+    """What opening a log found."""
 
     items: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     robot: Embodiment | None = None
-    """None where there is no log."""
+    """None where the file is not a log."""
     reason: str = ""
     message: str = ""
 
@@ -72,9 +72,9 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemResult:
-    """What became of an item."""
+    """What happened to an item."""
 
-    fate: Literal["added", "skipped", "quarantined"]
+    status: Literal["added", "skipped", "quarantined"]
     episode_id: str = ""
     notes: tuple[str, ...] = ()
     reason: str = ""
@@ -82,7 +82,7 @@ class ItemResult:
 
 
 class _WorkerState:
-    """What a process keeps between the tasks of one ingest."""
+    """What a process keeps open between the tasks of one ingest."""
 
     def __init__(self, job: Job) -> None:
         self.run = job.run
@@ -101,23 +101,23 @@ class _WorkerState:
 
 
 _states: dict[str, _WorkerState] = {}
-"""At most one: of the ingest that this process works for."""
+"""At most one: the ingest that this process works for."""
 
 
-def open_log(job: Job, log: Log) -> Opened:
+def open_log(job: Job, log: Log) -> OpenedLog:
     """Open a log and list its items.
 
     Raises:
-        ConfigError, UnknownNameError: a mapping or a format that the user has to correct.
+        ConfigError, UnknownNameError: a mapping or format that the user has to correct.
     """
     try:
-        with _explained(str(log.path)):
+        with _reason_codes(str(log.path)):
             source = _state(job).source(log.path)
-            return Opened(items=tuple(source.items()), notes=tuple(source.notes), robot=source.mapping.robot)
+            return OpenedLog(items=tuple(source.items()), notes=tuple(source.notes), robot=source.mapping.robot)
     except IngestError as error:
         if error.reason == "unknown_format" and not log.is_named and not is_named_as_log(log.path):
-            return Opened(notes=(f"not_a_log:{log.path.suffix}",))
-        return Opened(reason=error.reason, message=str(error))
+            return OpenedLog(notes=(f"not_a_log:{log.path.suffix}",))
+        return OpenedLog(reason=error.reason, message=str(error))
 
 
 def ingest_item(job: Job, task: Item) -> ItemResult:
@@ -128,20 +128,20 @@ def ingest_item(job: Job, task: Item) -> ItemResult:
     """
     state = _state(job)
     try:
-        with _explained(f"{task.path}, {task.item}"):
+        with _reason_codes(f"{task.path}, {task.item}"):
             source = state.source(task.path)
-            holder = state.ledger.holder(source.content_hash(task.item))
-            if holder is not None:
-                return _skipped(source, task.item, holder)
+            existing = state.ledger.existing(source.content_hash(task.item))
+            if existing is not None:
+                return _skipped(source, task.item, existing)
             ingested = _read(source, task.item)
     except IngestError as error:
-        return ItemResult(fate="quarantined", reason=error.reason, message=str(error))
+        return ItemResult(status="quarantined", reason=error.reason, message=str(error))
     episode = _with_robot(ingested.episode, task.robot)
-    with state.ledger.claim(episode.provenance.content_hash, episode.episode_id) as holder:
-        if holder is not None:  # another process was quicker
-            return ItemResult(fate="skipped")
+    with state.ledger.claim(episode.provenance.content_hash, episode.episode_id) as existing:
+        if existing is not None:  # another process committed it first
+            return ItemResult(status="skipped")
         state.writer.add(episode, videos=ingested.videos)
-    return ItemResult(fate="added", episode_id=episode.episode_id, notes=episode.provenance.notes)
+    return ItemResult(status="added", episode_id=episode.episode_id, notes=episode.provenance.notes)
 
 
 def _state(job: Job) -> _WorkerState:
@@ -152,7 +152,7 @@ def _state(job: Job) -> _WorkerState:
 
 
 def close(job: Job) -> None:
-    """Forget what this process has open for an ingest."""
+    """Close what this process has open for an ingest."""
     _states.pop(job.run, None)
 
 
@@ -161,33 +161,36 @@ def _read(source: LogSource, item: str) -> Ingested:
         return source.read(item)
     except IngestError:
         raise
-    except CounterpointError as error:  # a stream or robot that breaks the core contracts
+    except CounterpointError as error:  # a stream or robot that breaks a contract of core
         raise IngestError(f"{source.path}, {item}: {error}", reason="bad_value") from error
 
 
-def _skipped(source: LogSource, item: str, holder: Path) -> ItemResult:
-    """Say so where the log has a video by now that the episode, which never changes, came in without."""
+def _skipped(source: LogSource, item: str, existing: Path) -> ItemResult:
+    """Report where the log now has a video that the committed episode lacks; episodes never change."""
     try:
-        there = manifest_from_bytes((holder / MANIFEST).read_bytes())
+        there = manifest_from_bytes((existing / MANIFEST).read_bytes())
     except (StoreError, OSError):
-        return ItemResult(fate="skipped")  # damaged: `check` reports it
+        return ItemResult(status="skipped")  # damaged: `check` reports it
     missing = {note for note in there.provenance.notes if note.startswith("missing_video:")}
     found: list[str] = []
     if missing:
         try:
             now = _read(source, item)
         except IngestError as error:
-            logger.info("%s, %s: is in the store; its video cannot be read: %s", source.path, item, error)
+            logger.info("%s, %s: already in the store; its video cannot be read: %s", source.path, item, error)
         else:
             cameras = {*now.videos, *(name for name, each in now.episode.streams.items() if each.spec.kind == "image")}
-            if any(there.stream(name) is None for name in cameras):  # else this log knows less, not more
+            if any(there.stream(name) is None for name in cameras):  # otherwise the log has fewer cameras, not more
                 found = sorted(missing - set(now.episode.provenance.notes))
     notes = tuple(note.replace("missing_video:", "video_found_later:", 1) for note in found)
     if notes:
         logger.warning(
-            "%s, %s: in the store without a video that is there now; its folder: %s", source.path, item, holder
+            "%s, %s: the log now has a video that the stored episode lacks; folder of the episode: %s",
+            source.path,
+            item,
+            existing,
         )
-    return ItemResult(fate="skipped", episode_id=there.episode_id, notes=notes)
+    return ItemResult(status="skipped", episode_id=there.episode_id, notes=notes)
 
 
 def _with_robot(episode: Episode, name: str) -> Episode:
@@ -205,17 +208,17 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 
 @contextmanager
-def _explained(where: str) -> Iterator[None]:
-    """Turn what a reader did not foresee into a reason code: no log may stop the others."""
+def _reason_codes(where: str) -> Iterator[None]:
+    """Turn unexpected errors of a reader into reason codes, so that no log stops the others."""
     try:
         yield
     except (StoreError, IngestError):
         raise
-    except (EmbodimentError, StreamError) as error:  # what the log says of its robot breaks the core contracts
+    except (EmbodimentError, StreamError) as error:  # the log's description of its robot breaks a contract of core
         raise IngestError(f"{where}: {error}", reason="bad_value") from error
-    except CounterpointError:  # a mapping or a format that does not fit concerns all items
+    except CounterpointError:  # a mapping or format that does not fit concerns all items
         raise
     except Exception as error:
-        logger.debug("unforeseen in %s", where, exc_info=True)
+        logger.debug("unexpected error in %s", where, exc_info=True)
         reason = next((code for kind, code in _REASONS if isinstance(error, kind)), "unreadable")
         raise IngestError(f"{where}: {type(error).__name__}: {error}", reason=reason) from error

@@ -18,7 +18,7 @@ from counterpoint.ingest.recording.source import Ingested, Labels
 MAX_SECONDS = 1e8
 """Longest time from the first to the last sample of an episode; three years."""
 LARGEST_ANGLE = 4 * np.pi
-"""A joint beyond this, in rad, was hardly logged in rad."""
+"""A joint position beyond this was probably not logged in rad."""
 INSTRUCTION = StreamSpec(name="instruction", kind="text")
 
 
@@ -33,17 +33,17 @@ def build_episode(
     rate_hz: float,
     content_hash: str,
 ) -> Ingested:
-    """Put an episode together.
+    """Build an episode.
 
     Args:
         recording: the samples; must hold every feature of `mapping`.
         mapping: which feature is which stream.
-        labels: what no log says of itself.
+        labels: what a log does not say about itself.
         where: log and item, for messages.
         name: start of the episode's id; the content hash follows.
         origin: the log's name and the item's, for the provenance.
         rate_hz: nominal rate of streams whose feature has none.
-        content_hash: what tells a second ingest that this episode is in the store.
+        content_hash: identifies the episode, so that a second ingest skips it.
 
     Raises:
         IngestError: `missing_stream`, `no_rows`, `not_finite`, `time_backwards`, `absurd_time`.

@@ -1,7 +1,7 @@
-"""The numeric features of a log, and the robot whose channels they are; shared by all readers.
+"""The numeric features of a log and the robot mapping that fits them; shared by all readers.
 
-A reader lists its features; `map_features` ties them to the robot that was given where it fits, and
-else makes a robot up from the column names, for people to correct (`mapping.robot_mapping`).
+A reader lists its features; `map_features` maps them to the given robot where it fits, and otherwise derives
+a robot from the column names, for people to correct (`mapping.robot_mapping`).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class LogFeature:
     name: str
     """As the log calls it: `observation.state`, `/joint_states.position`, `observations/qpos`."""
     width: int
-    """Numbers a sample."""
+    """Numbers per sample."""
     names: tuple[str, ...] = ()
-    """One a column; empty where the log has none."""
+    """One per column; empty where the log has none."""
     role: Role = "other"
-    """What it is to the robot: commands, the robot's own joint state, or anything else it senses."""
+    """What it is to the robot: commands, its own joint state, or any other sensing."""
     rate_hz: float | None = None
     """Nominal; None for events."""
     channels: tuple[Channel, ...] = ()
-    """What the reader knows of each column; empty to guess from the names."""
+    """What the reader knows about each column; empty to guess from the names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogRobot:
-    """What a log says of its robot; used where a robot has to be made up."""
+    """What a log says about its robot; used where a robot has to be derived."""
 
     name: str
     rate_hz: float
@@ -51,18 +51,20 @@ class LogRobot:
 def map_features(
     features: Sequence[LogFeature], log: LogRobot, options: ReadOptions, where: str
 ) -> tuple[RobotMapping, list[str]]:
-    """Return the mapping to use and reason codes of what was left out or guessed.
+    """Return the mapping to use, and reason codes of what was left out or guessed.
 
-    Of several features with the role `action` (or `state`) the first is used as such, the others count as `other`.
-    A draft of a mapping takes the state for the action where there is none (`action_from_state`).
+    The first feature with the role `action` (or `state`) gets it; further ones count as `other`.
+    A draft mapping uses the state as action where there is no action (`action_from_state`).
 
     Raises:
-        IngestError: `no_action` where nothing is commanded, `robot_not_fitting` where a mapping file
+        IngestError: `no_action` where the log has no commands, `robot_not_fitting` where a mapping file
             names features or widths that the log does not have.
         ConfigError: a mapping file names channels that its own robot does not have.
     """
     robot, notes = options.robot, list[str]()
-    features = [each for each in features if each.width > 0]  # a spoilt table may claim lists of no or negative length
+    features = [
+        each for each in features if each.width > 0
+    ]  # a damaged table may claim lists of zero or negative length
     if isinstance(robot, RobotMapping):
         _check_mapping(robot, features, log.rate_hz, where)
         return robot, _left_out(features, robot)
@@ -72,9 +74,9 @@ def map_features(
         notes.append("action_from_state")
     if action is None:
         raise IngestError(
-            f"{where}: no commands among {', '.join(each.name for each in features) or 'no numeric features'}, and "
-            "none are made up; write a mapping that says which feature is the action with --write-mapping FILE.json, "
-            "correct it, and give it to --robot",
+            f"{where}: found no commands among {', '.join(each.name for each in features) or 'no numeric features'}. "
+            "Write a mapping with --write-mapping FILE.json, set which feature is the action, "
+            "and pass it with --robot FILE.json",
             reason="no_action",
         )
     if state is None:
@@ -94,7 +96,7 @@ def slug(text: str, most: int = 48) -> str:
 
 
 def stream_name(feature: str) -> str:
-    """Return the name of the stream that a feature of no special role becomes."""
+    """Return the stream name of a feature that is neither action nor state."""
     return feature.strip("/").replace(".", "/") or "unnamed"
 
 
@@ -103,7 +105,7 @@ def _first(features: Sequence[LogFeature], role: Role) -> LogFeature | None:
 
 
 def _fit(robot: Embodiment, action: LogFeature, state: LogFeature | None) -> RobotMapping | None:
-    """Tie columns to the channels of a known robot by name, or by order where the log has no names."""
+    """Map columns to the channels of a known robot by name, or by order where the log has no names."""
     names = action.names or robot.acting_names
     if len(names) != action.width or set(names) != set(robot.acting_names):
         return None
@@ -160,10 +162,10 @@ def _check_mapping(mapping: RobotMapping, features: Sequence[LogFeature], rate_h
         if each.feature not in known or known[each.feature].width != len(each.channels):
             found = f"width {known[each.feature].width}" if each.feature in known else f"only {', '.join(known)}"
             raise IngestError(
-                f"{where}: the mapping wants feature {each.feature!r} with {len(each.channels)} columns; the log "
+                f"{where}: the mapping expects feature {each.feature!r} with {len(each.channels)} columns; the log "
                 f"has {found}",
                 reason="robot_not_fitting",
             )
     if not any(each.stream == "action" for each in mapping.features):
-        raise IngestError(f"{where}: the mapping fills no stream 'action'", reason="no_action")
-    mapping.specs(rate_hz)  # a channel that the robot does not have is the user's error, not the log's
+        raise IngestError(f"{where}: the mapping has no stream 'action'", reason="no_action")
+    mapping.specs(rate_hz)  # an unknown channel is an error in the mapping, not in the log

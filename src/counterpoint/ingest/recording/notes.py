@@ -1,34 +1,34 @@
-"""What the notes of an ingest mean; a note is a code, often with `:` and what it is about."""
+"""What the notes of an ingest mean. A note is a code, often followed by `:` and its subject."""
 
 from __future__ import annotations
 
 NOTES = {
-    "action_from_state": "no commands; what was measured stands for them",
-    "assumed_rate": "no clock; rows are taken to be 1 / this rate (Hz) apart, correct it with a mapping (--robot)",
-    "before_key_frame": "pictures before the first key frame cannot be decoded and were left out",
-    "channels_by_order": "the log names no columns; they were tied to the robot's channels in order",
-    "clock_offset": "stamps lie ahead of the recorder's clock",
+    "action_from_state": "the log has no commands; its measured state is used as the action",
+    "assumed_rate": "no clock; rows are assumed to be 1 / this rate (Hz) apart. Set the rate with a mapping (--robot)",
+    "before_key_frame": "frames before the first key frame cannot be decoded and were dropped",
+    "channels_by_order": "the log does not name its columns; they were mapped to the robot's channels in order",
+    "clock_offset": "time stamps are ahead of the recorder's clock",
     "empty_chunks": "chunks that were never written, read as the fill value",
-    "encoded": "raw pictures, stored as H.264",
+    "encoded": "uncompressed frames were encoded as H.264",
     "irregular_time": "rows are not evenly spaced; the log's own times were kept",
-    "left_out": "not read",
+    "left_out": "not imported",
     "link_left_out": "links inside the folder, not followed",
-    "missing_video": "the log names a camera and has no pictures of it",
-    "no_state": "nothing says where the robot was",
+    "missing_video": "the log names a camera but has no frames of it",
+    "no_state": "the log has no joint state",
     "not_a_log": "files of no known format",
-    "not_finite": "samples that are not a number, left out",
-    "not_in_rad": "joint positions beyond two turns: degrees or ticks? give the unit in a mapping (--write-mapping)",
-    "reordered": "samples out of order, put in order",
-    "robot_not_fitting": "the columns are not this robot's channels; another robot was made from their names",
-    "several_actions": "a second topic of commands, kept as a sensed stream",
-    "split": "the part of its dataset that the episode belongs to",
-    "stamp_not_used": "stamps far from the recorder's clock; times of publishing are used instead",
-    "total_episodes_mismatch": "the metadata promise another number of episodes",
-    "video_found_later": "a video is there now that was missing when the episode came in",
+    "not_finite": "samples with NaN or infinite values were dropped",
+    "not_in_rad": "joint positions exceed two turns: degrees or ticks? Set the unit in a mapping (--write-mapping)",
+    "reordered": "samples were out of order and have been sorted",
+    "robot_not_fitting": "the columns do not match this robot's channels; a robot was derived from their names",
+    "several_actions": "a further topic of commands, kept as a sensing stream",
+    "split": "the split of the dataset that the episode belongs to",
+    "stamp_not_used": "time stamps are far from the recorder's clock; publish times are used instead",
+    "total_episodes_mismatch": "the metadata state another number of episodes",
+    "video_found_later": "the log now has a video that was missing when the episode was imported",
 }
 """By code."""
 
 
 def explain(note: str) -> str:
-    """Return the meaning of a note such as `left_out:/tf`, empty for one that is not known."""
+    """Return the meaning of a note such as `left_out:/tf`; empty for unknown codes."""
     return NOTES.get(note.partition(":")[0], "")

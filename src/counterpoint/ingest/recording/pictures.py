@@ -1,4 +1,4 @@
-"""Pictures of a log: JPEG and PNG files kept byte for byte, raw pixels given as frames for the store to encode."""
+"""Pictures of a log: JPEG and PNG files are kept byte for byte, raw pixels become frames that the store encodes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def picture_size(data: bytes, where: str) -> tuple[PictureCodec, int, int]:
         IngestError: `unreadable_image`, `truncated` or `absurd_size`.
     """
     if len(data) > MAX_PICTURE_BYTES:
-        raise IngestError(f"{where}: a picture of {len(data)} bytes", reason="absurd_size")
+        raise IngestError(f"{where}: a picture of {len(data)} bytes, at most {MAX_PICTURE_BYTES}", reason="absurd_size")
     codec: PictureCodec
     if data.startswith(b"\xff\xd8\xff"):
         codec, whole = "mjpeg", data[-PADDING_BYTES:].rstrip(b"\0").endswith(b"\xff\xd9")
@@ -49,7 +49,7 @@ def picture_size(data: bytes, where: str) -> tuple[PictureCodec, int, int]:
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise IngestError(f"{where}: claims {height} x {width} pixels", reason="absurd_size")
     if not whole:
-        raise IngestError(f"{where}: a picture without its end; copy it again", reason="truncated")
+        raise IngestError(f"{where}: a truncated picture; copy it again", reason="truncated")
     return codec, height, width
 
 
@@ -61,7 +61,7 @@ def picture_video(
     where: str,
     time_source: TimeSource = "nominal",
 ) -> EncodedVideo:
-    """Return the pictures, one a capture time, as a video whose packets are those very bytes.
+    """Return the pictures, one per capture time, as a video whose packets are their bytes, unchanged.
 
     Raises:
         IngestError: as `picture_size`, or `short_video`, `dimension_mismatch`, `unreadable_video`.
@@ -77,7 +77,9 @@ def picture_video(
     except StoreError as error:
         raise IngestError(f"{where}: {error}", reason="unreadable_video") from error
     if len(pts) != len(pictures):
-        raise IngestError(f"{where}: {len(pts)} of {len(pictures)} pictures fit a video", reason="unreadable_video")
+        raise IngestError(
+            f"{where}: {len(pts)} of {len(pictures)} pictures can be put into an mp4", reason="unreadable_video"
+        )
     spec = StreamSpec(name=name, kind="image", height=height, width=width, rate_hz=rate_hz)
     return EncodedVideo(
         spec=spec, data=data, pts=pts, capture_ns=capture_ns, arrival_ns=capture_ns, time_source=time_source
@@ -87,7 +89,7 @@ def picture_video(
 def picture_bytes(values: Sequence[object], column: str, root: Path, where: str) -> list[bytes]:
     """Return the picture files of a column as Hugging Face writes it: bytes, or a struct of `bytes` and `path`.
 
-    Where there is only a path it is taken below `root`.
+    A path is relative to `root`.
 
     Raises:
         IngestError: `missing_value`, `missing_file`, `path_outside` or `absurd_size`.
@@ -108,7 +110,7 @@ def frame_stream(
 ) -> Stream:
     """Return raw pictures [samples, height, width, 3] (or channels first) as an image stream.
 
-    Floats are taken as 0..1 where none is above 1, else as 0..255.
+    Floats are read as 0..1 where none exceeds 1, otherwise as 0..255.
 
     Raises:
         IngestError: `dimension_mismatch`, `wrong_type`, `not_finite`, `bad_value` or `short_video`.
@@ -133,7 +135,7 @@ def is_picture_shape(shape: Sequence[int]) -> bool:
 
 
 def camera_names(features: Iterable[str]) -> dict[str, str]:
-    """Return a stream name for each feature: `camera/` and its last word, or all words where those would be equal."""
+    """Return a stream name for each feature: `camera/` and its last word, or all words where that would repeat."""
     names: dict[str, str] = {}
     for feature in features:
         words = feature.replace(".", "/").strip("/").split("/")
@@ -145,7 +147,7 @@ def camera_names(features: Iterable[str]) -> dict[str, str]:
 def _picture_file(root: Path, relative: str, where: str) -> bytes:
     path = inside(root, relative)
     if not path.is_file():
-        raise IngestError(f"{where}: no picture {relative!r} in {root}", reason="missing_file")
+        raise IngestError(f"{where}: picture {relative!r} is missing in {root}", reason="missing_file")
     if path.stat().st_size > MAX_PICTURE_BYTES:
         raise IngestError(f"{path}: a picture of {path.stat().st_size} bytes", reason="absurd_size")
     return path.read_bytes()
@@ -158,7 +160,7 @@ def _to_pixels(frames: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
         raise IngestError(f"{where}: pictures of {frames.dtype}, expected uint8 or floats", reason="wrong_type")
     values = np.asarray(frames, dtype=np.float32)
     if not np.isfinite(values).all():
-        raise IngestError(f"{where}: a pixel that is not finite", reason="not_finite")
+        raise IngestError(f"{where}: a pixel is NaN or infinite", reason="not_finite")
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if low < 0 or high > 255:
         raise IngestError(f"{where}: pixels from {low:g} to {high:g}, expected 0..1 or 0..255", reason="bad_value")

@@ -1,4 +1,4 @@
-"""The log source that most readers are: each item is loaded whole as a Recording, one at a time."""
+"""The log source that most readers derive from: each item is loaded whole as a Recording, one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RecordedLog(ABC):
     def __init__(
         self, path: Path, options: ReadOptions, mapping: RobotMapping, notes: Sequence[str], rate_hz: float
     ) -> None:
-        """Keep what the reader has found out; `rate_hz` is the nominal rate of rows without a clock."""
+        """Keep what the reader found; `rate_hz` is the nominal rate of rows without a clock."""
         self.path = path
         self.mapping = mapping
         self.notes: Sequence[str] = tuple(dict.fromkeys(notes))
@@ -44,7 +44,7 @@ class RecordedLog(ABC):
     def read(self, item: str) -> Ingested:
         """Read one item; raises IngestError."""
         recording, digest = self._loaded(item)
-        self._last = None  # its memory is free once the episode is committed
+        self._last = None  # frees its memory once the episode is committed
         path = self.path.resolve()
         return build_episode(
             recording,
@@ -62,7 +62,7 @@ class RecordedLog(ABC):
 
     def _loaded(self, item: str) -> tuple[Recording, str]:
         if self._last is None or self._last[0] != item:
-            self._last = None  # its memory is free before the next item is read
+            self._last = None  # frees its memory before the next item is read
             try:
                 recording = self.load(item)
             except StoreError as error:
@@ -76,7 +76,7 @@ def choose_rate(
 ) -> tuple[float, list[str]]:
     """Return the rate of rows without a clock, and the note `assumed_rate:...` where the log does not state it.
 
-    The robot's own control rate comes before `fallback`.
+    The robot's control rate takes precedence over `fallback`.
     """
     if stated is not None:
         return stated, []

@@ -21,7 +21,7 @@ from counterpoint.store import EncodedVideo
 MAX_SECONDS = 1e8
 """Longest time from the first to the last sample of an episode; three years."""
 LARGEST_ANGLE = 4 * np.pi
-"""A joint beyond this, in rad, was hardly logged in rad."""
+"""A joint position beyond this was probably not logged in rad."""
 INSTRUCTION = StreamSpec(name="instruction", kind="text")
 
 
@@ -40,14 +40,14 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
-    """One item of a log as read."""
+    """One item of a log, as read."""
 
     series: dict[str, Series]
     """By feature; features that the mapping does not use are ignored."""
     videos: dict[str, EncodedVideo] = field(default_factory=dict)
-    """By stream name (`camera/front`): coded frames of the log, kept as they are."""
+    """By stream name (`camera/front`): coded frames of the log, unchanged."""
     frames: dict[str, Stream] = field(default_factory=dict)
-    """By stream name: image streams whose frames the log had uncompressed."""
+    """By stream name: image streams that the log has uncompressed."""
     texts: tuple[tuple[int, str], ...] = ()
     """(capture_ns, instruction) wherever the instruction changes; empty where there is none."""
     success: bool | None = None

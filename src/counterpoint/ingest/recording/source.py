@@ -1,4 +1,4 @@
-"""What a reader of a log format gives: a source with items, each of which becomes one episode."""
+"""What a reader of a log format returns: a source with items, each of which becomes one episode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from counterpoint.store import EncodedVideo
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What no log says of itself; goes into the provenance of every episode."""
+    """What a log does not say about itself; goes into the provenance of every episode."""
 
     site: str = ""
     environment: str = ""
@@ -26,25 +26,25 @@ class Labels:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What a reader is told beside the path."""
+    """The user's options for a reader."""
 
     robot: Embodiment | RobotMapping | None = None
-    """None: a robot is made up from the log's column names."""
+    """None derives a robot from the log's column names."""
     labels: Labels = field(default_factory=Labels)
     is_draft: bool = False
-    """A mapping is being written for people to correct: where a log has no commands, measured state stands for them."""
+    """A mapping is being written for people to correct: measured state is used where a log has no commands."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ingested:
-    """An episode as read, with the videos that stay encoded."""
+    """An episode as read, with videos that stay encoded."""
 
     episode: Episode
     videos: Mapping[str, EncodedVideo] = field(default_factory=dict)
 
 
 class LogSource(Protocol):
-    """A log opened for reading. Items are independent: each may be damaged alone."""
+    """A log opened for reading. Items are independent: a damaged item does not affect the others."""
 
     @property
     def path(self) -> Path:
@@ -66,7 +66,7 @@ class LogSource(Protocol):
         ...
 
     def content_hash(self, item: str) -> str:
-        """Return the SHA-256 of what the item says, for idempotent ingest.
+        """Return the SHA-256 of the item's content, which makes ingest idempotent.
 
         Raises:
             IngestError: the item cannot be read.

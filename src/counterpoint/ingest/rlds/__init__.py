@@ -8,7 +8,7 @@ from counterpoint.ingest.recording.source import LogSource, ReadOptions
 
 
 def looks_like_rlds(path: Path) -> bool:
-    """Whether `path` is one version of a TFDS dataset (or a record file of it)."""
+    """Whether `path` is one version of a TFDS dataset, or a record file of it."""
     folder = path if path.is_dir() else path.parent
     if not (folder / "features.json").is_file():
         return False
@@ -26,6 +26,6 @@ def open_rlds(path: Path, options: ReadOptions) -> LogSource:
     Raises:
         IngestError: its metadata cannot be used, or it has no steps.
     """
-    from counterpoint.ingest.rlds.log import RldsLog  # asks for google-crc32c, which is an extra
+    from counterpoint.ingest.rlds.log import RldsLog  # needs google-crc32c, which is in an extra
 
     return RldsLog(path, options)

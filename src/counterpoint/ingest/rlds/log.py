@@ -1,4 +1,4 @@
-"""An RLDS dataset opened as a log: an item is a record, which is an episode."""
+"""An RLDS dataset as a log: each item is a record, which holds one episode."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RldsLog(RecordedLog):
         info = load_dataset_info(folder)
         if info.file_format.lower() not in ("tfrecord", "file_format.tfrecord"):
             raise IngestError(
-                f"{path}: records of format {info.file_format!r}, expected tfrecord", reason="wrong_version"
+                f"{path}: records in format {info.file_format!r}, expected tfrecord", reason="wrong_version"
             )
         self._steps = Steps.of(load_leaves(folder), str(path))
         self._folder = folder
@@ -72,14 +72,14 @@ class RldsLog(RecordedLog):
         return self._recording(example, where)
 
     def _clock_rate(self, where: str) -> float | None:
-        """Return the rate of the dataset's clock by its first record; None where it has none that can be used."""
+        """Return the rate of the dataset's clock, from its first record; None without a usable clock."""
         file, record = next(iter(self._records.values()), (None, None))
         if file is None or not isinstance(record, Record):
             return None
         try:
             return self._steps.clock_rate(parse_example(read_record(inside(self._folder, file.name), record)), where)
         except ValueError:
-            return None  # it says so when it is its turn
+            return None  # the error is reported when the item is read
 
     def _list(self, file: Path) -> None:
         try:
@@ -102,7 +102,7 @@ class RldsLog(RecordedLog):
                 continue
             pictures = example.get(feature)
             if not isinstance(pictures, list):
-                raise IngestError(f"{where}: no pictures {feature!r}", reason="missing_column")
+                raise IngestError(f"{where}: pictures {feature!r} are missing", reason="missing_column")
             videos[name] = picture_video(name, pictures, capture, self.rate_hz, f"{where}: {feature}")
         texts = self._steps.instructions(example, len(capture), where)
         return Recording(

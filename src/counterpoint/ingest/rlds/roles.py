@@ -19,14 +19,14 @@ from counterpoint.ingest.rlds.structure import Leaf
 
 ACTION = "steps/action"
 STATES = ("state", "proprio", "robot_state", "joint_state", "joint_position", "joint_pos", "eef_state")
-"""Which observation is the robot's own state, the first of them that there is."""
+"""Names of the robot's own state; the first one present is used."""
 BOOKKEEPING = frozenset({"reward", "discount", "is_first", "is_last", "is_terminal", "timestamp"})
 CLOCK = "steps/timestamp"
-"""Seconds of each step, where a dataset has them."""
+"""Time of each step in seconds, where a dataset has it."""
 SHORTEST_S, LONGEST_S = 1e-4, 60.0
-"""Periods between which a clock counts as one of seconds."""
+"""A clock counts as seconds where its period is in this range."""
 ENDS = ("terminate_episode", "terminate")
-"""Parts of an action that end the episode and command no motion."""
+"""Parts of an action that end the episode and do not command motion."""
 SUCCESS = ("steps/success", "steps/is_success", "episode_metadata/success", "episode_metadata/is_success")
 LANGUAGE = ("language_instruction", "natural_language_instruction", "instruction", "language", "task")
 RATES_HZ: dict[str, float] = {
@@ -45,34 +45,36 @@ RATES_HZ: dict[str, float] = {
     "language_table": 10,
     "droid": 15,
 }
-"""Control rate that the authors of these Open X-Embodiment datasets state; the files do not."""
+"""Control rates as published by the authors of these Open X-Embodiment datasets; the files do not state them."""
 
 
 def usual_rate(dataset: str) -> float:
-    """Return the rate of a dataset known by name, else 10 Hz."""
+    """Return the rate of a known dataset, otherwise 10 Hz."""
     return float(RATES_HZ.get(dataset, 10))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """The features of a step, sorted by what they are."""
+    """The features of a step by meaning."""
 
     features: tuple[LogFeature, ...]
     images: tuple[str, ...]
     language: str
     """Empty where there is none."""
     parts: Mapping[str, tuple[Leaf, ...]]
-    """What each numeric feature is made of: more than one leaf where an action is a dictionary."""
+    """The leaves that make up each numeric feature; several where an action is a dictionary."""
     clock: tuple[Leaf, ...]
     """The time of each step, in seconds; empty where there is none."""
     left_out: tuple[str, ...]
 
     @classmethod
     def of(cls, leaves: Sequence[Leaf], where: str) -> Steps:
-        """Sort the leaves; raises IngestError `unknown_layout` where there are no steps."""
+        """Classify the leaves; raises IngestError `unknown_layout` where there are no steps."""
         steps = [leaf for leaf in leaves if leaf.path.startswith("steps/")]
         if not steps:
-            raise IngestError(f"{where}: features.json has no 'steps'; not an RLDS dataset", reason="unknown_layout")
+            raise IngestError(
+                f"{where}: features.json has no 'steps', so this is not an RLDS dataset", reason="unknown_layout"
+            )
         vectors = [leaf for leaf in steps if leaf.kind == "vector" and leaf.path.split("/")[1] not in BOOKKEEPING]
         parts: dict[str, tuple[Leaf, ...]] = {}
         for leaf in vectors:
@@ -103,20 +105,20 @@ class Steps:
         """Return float64 [steps, width] of a feature; raises IngestError."""
         columns = [_matrix(example, leaf, where) for leaf in self.parts[name]]
         if len({len(each) for each in columns}) > 1:
-            raise IngestError(f"{where}: parts of {name!r} differ in length", reason="length_mismatch")
+            raise IngestError(f"{where}: the parts of {name!r} have different lengths", reason="length_mismatch")
         return np.concatenate(columns, axis=1)
 
     def has_camera(self, example: Mapping[str, Values], feature: str) -> bool:
-        """Whether a camera was there: not where the episode's metadata deny it and all its pictures are one dummy.
+        """Whether the episode has this camera: not where its metadata denies it and all pictures are the same dummy.
 
-        The flag alone is not enough: in recordings of Bridge it is 0 for cameras that were there.
+        The flag alone is not enough: in Bridge recordings it is 0 for cameras that exist.
         """
         said, pictures = example.get(f"episode_metadata/has_{feature.rsplit('/', 1)[-1]}"), example.get(feature)
         is_denied = isinstance(said, np.ndarray) and len(said) == 1 and said[0] == 0
         return not (is_denied and isinstance(pictures, list) and len(set(pictures)) <= 1)
 
     def clock_rate(self, example: Mapping[str, Values], where: str) -> float | None:
-        """Return the rate of the dataset's clock, from one episode; None where there is no clock of seconds."""
+        """Return the rate of the dataset's clock, from one episode; None where there is no clock in seconds."""
         if not self.clock:
             return None
         try:
@@ -139,7 +141,7 @@ class Steps:
         if len(seconds) != count:
             raise IngestError(f"{where}: {len(seconds)} times for {count} steps", reason="length_mismatch")
         if not np.isfinite(seconds).all():
-            raise IngestError(f"{where}: a time that is not finite", reason="not_finite")
+            raise IngestError(f"{where}: a time is NaN or infinite", reason="not_finite")
         if np.abs(seconds).max(initial=0.0) > MAX_SECONDS:
             raise IngestError(f"{where}: a time of {np.abs(seconds).max():g} s", reason="absurd_time")
         times = absolute_ns(seconds, 0)
@@ -147,7 +149,7 @@ class Steps:
         return times
 
     def instructions(self, example: Mapping[str, Values], count: int, where: str) -> list[str]:
-        """Return one instruction a step; none where the dataset has no language. Raises IngestError."""
+        """Return one instruction per step, or none where the dataset has no language; raises IngestError."""
         raw = example.get(self.language)
         if not isinstance(raw, list):
             return []
@@ -156,13 +158,13 @@ class Steps:
         try:
             texts = [each.decode("utf-8").strip() for each in raw]
         except UnicodeDecodeError as error:
-            raise IngestError(f"{where}: an instruction that is not UTF-8 ({error})", reason="not_text") from error
+            raise IngestError(f"{where}: an instruction is not UTF-8 ({error})", reason="not_text") from error
         return texts * count if len(texts) == 1 else texts
 
     def success(self, example: Mapping[str, Values]) -> bool | None:
-        """Return whether the dataset says that the task was achieved.
+        """Return whether the task was achieved, where the dataset says so.
 
-        Rewards and `is_terminal` do not say it: converters fill both with defaults at the last step.
+        Rewards and `is_terminal` do not tell: converters fill both with defaults at the last step.
         """
         for path in SUCCESS:
             said = example.get(path)
@@ -186,11 +188,12 @@ def _feature(name: str, leaves: tuple[Leaf, ...], state: str | None) -> LogFeatu
 def _matrix(example: Mapping[str, Values], leaf: Leaf, where: str) -> NDArray[np.float64]:
     raw = example.get(leaf.path)
     if raw is None:
-        raise IngestError(f"{where}: no feature {leaf.path!r}", reason="missing_column")
+        raise IngestError(f"{where}: feature {leaf.path!r} is missing", reason="missing_column")
     if not isinstance(raw, np.ndarray):
         raise IngestError(f"{where}: {leaf.path!r} holds bytes, expected numbers", reason="wrong_type")
     if len(raw) % leaf.width:
         raise IngestError(
-            f"{where}: {leaf.path!r} has {len(raw)} numbers, expected {leaf.width} a step", reason="dimension_mismatch"
+            f"{where}: {leaf.path!r} has {len(raw)} numbers, expected {leaf.width} per step",
+            reason="dimension_mismatch",
         )
     return widened(raw.reshape(-1, leaf.width))

@@ -1,4 +1,4 @@
-"""`features.json` and `dataset_info.json` of TFDS: what the flat features of an Example mean."""
+"""`features.json` and `dataset_info.json` of TFDS: the meaning of the flat features of an Example."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Leaf:
     """As in the Example: `steps/observation/state`."""
     kind: Kind
     width: int = 0
-    """Numbers a step (or an episode); 0 for other kinds."""
+    """Numbers per step (or per episode); 0 for other kinds."""
 
 
 def load_leaves(folder: Path) -> list[Leaf]:
@@ -41,7 +41,7 @@ def load_leaves(folder: Path) -> list[Leaf]:
     raw = read_info(folder, "features.json")
     if "featuresDict" not in raw:
         raise IngestError(
-            f"{folder / 'features.json'}: no 'featuresDict'; written by a TFDS before 4.5, or something else",
+            f"{folder / 'features.json'}: no 'featuresDict'; written by TFDS before 4.5, or not by TFDS",
             reason="wrong_version",
         )
     try:
@@ -52,11 +52,11 @@ def load_leaves(folder: Path) -> list[Leaf]:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What `dataset_info.json` says."""
+    """The content of `dataset_info.json`."""
 
     name: str = ""
     num_examples: dict[str, int] | None = None
-    """By split; None where it says nothing."""
+    """By split; None where the file does not say."""
     file_format: str = "tfrecord"
 
 
@@ -121,7 +121,7 @@ def _shape(holder: dict[str, object]) -> list[int]:
 
 
 def _whole(number: object) -> int:
-    """Return a side of a shape or a count; raises ValueError for what is no whole number."""
-    if isinstance(number, float) and not number.is_integer():  # infinite and NaN are none either
-        raise ValueError(f"{number} is no whole number")
+    """Return a side of a shape or a count; raises ValueError for anything but an integer."""
+    if isinstance(number, float) and not number.is_integer():  # also refuses infinity and NaN
+        raise ValueError(f"{number} is not an integer")
     return int(number) if isinstance(number, str) else int(cast(int, number))

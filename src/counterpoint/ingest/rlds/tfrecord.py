@@ -1,4 +1,4 @@
-"""TFRecord: records one after another, each checked.
+"""TFRecord files: a sequence of records, each with checksums.
 
 length u64, masked crc of length u32, data, masked crc of data u32     little-endian
 """
@@ -21,23 +21,23 @@ MAX_RECORDS = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Where a record is, or why it is not."""
+    """Where a record is, or why it cannot be found."""
 
     offset: int
     """Of its data."""
     length: int
     error: str = ""
-    """Not empty for what follows the last whole record."""
+    """Set for whatever follows the last complete record."""
     reason: str = ""
 
 
 def list_records(path: Path) -> list[Record]:
-    """Find all records by their headers, without reading their data.
+    """List all records by their headers, without reading their data.
 
-    Where the file is damaged the list ends with one record that has an error: nothing behind it can be found.
+    In a damaged file the list ends with a record that has an error: records after it cannot be found.
 
     Raises:
-        IngestError: `missing_file`, `empty_file` or `wrong_magic` (the first header is none).
+        IngestError: `missing_file`, `empty_file` or `wrong_magic` (no valid header at the start).
     """
     size = file_size(path, "TFRecord")
     records: list[Record] = []
@@ -65,27 +65,27 @@ def read_record(path: Path, record: Record) -> bytes:
         file.seek(record.offset)
         data, footer = file.read(record.length), file.read(FOOTER.size)
     if len(data) < record.length or len(footer) < FOOTER.size:
-        raise IngestError(f"{where}: cut off; copy it again", reason="truncated")
+        raise IngestError(f"{where}: truncated; copy it again", reason="truncated")
     if masked_crc(data) != FOOTER.unpack(footer)[0]:
-        raise IngestError(f"{where}: its checksum does not fit; copy it again", reason="bad_checksum")
+        raise IngestError(f"{where}: the checksum does not match; copy it again", reason="bad_checksum")
     return data
 
 
 def masked_crc(data: bytes) -> int:
-    """Return TFRecord's checksum: CRC-32C, rotated and shifted so that a checksum of checksums is no trap."""
+    """Return TFRecord's checksum: CRC-32C, rotated and offset, as TFRecord defines."""
     crc = int(google_crc32c.value(data))
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _record(head: bytes, at: int, size: int) -> Record:
     if len(head) < HEADER.size:
-        return Record(offset=at, length=0, error="a header cut off; copy the file again", reason="truncated")
+        return Record(offset=at, length=0, error="a truncated header; copy the file again", reason="truncated")
     length, crc = HEADER.unpack(head)
     if masked_crc(head[:8]) != crc:
-        return Record(offset=at, length=0, error="a header whose checksum does not fit", reason="bad_checksum")
+        return Record(offset=at, length=0, error="the checksum of a header does not match", reason="bad_checksum")
     offset = at + HEADER.size
     if offset + length + FOOTER.size > size:
         return Record(
-            offset=offset, length=0, error=f"claims {length} bytes, {size - offset} are left", reason="truncated"
+            offset=offset, length=0, error=f"claims {length} bytes, but {size - offset} are left", reason="truncated"
         )
     return Record(offset=offset, length=length)

@@ -22,7 +22,7 @@ def looks_like_ros(path: Path) -> bool:
 
 
 def looks_like_db3(path: Path) -> bool:
-    """Whether a file is an SQLite database with the tables of a ROS 2 bag, as far as its first page tells."""
+    """Whether a file is an SQLite database with the tables of a ROS 2 bag, judging by its first page."""
     return starts_with(path, SQLITE_MAGIC) and b"serialization_format" in _head(path, _LOOK)
 
 
@@ -33,7 +33,7 @@ def open_ros(path: Path, options: ReadOptions) -> LogSource:
         IngestError: it cannot be used; carries the reason code.
     """
     from counterpoint.ingest.messages.log import MessageLog
-    from counterpoint.ingest.rosbag.bags import open_bag  # asks for rosbags, which is an extra
+    from counterpoint.ingest.rosbag.bags import open_bag  # needs rosbags, which is in an extra
 
     return MessageLog(open_bag(path), options)
 

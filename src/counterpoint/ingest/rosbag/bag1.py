@@ -2,7 +2,7 @@ r"""ROS 1 bags, version 2.0, as a container.
 
     "#ROSBAG V2.0\n", bag header, (chunk, index data*)*, connection*, chunk info*
 
-A record is a header (length, then `name=value` fields with a length each) and data with a length.
+A record is a header (length, then `name=value` fields, each with a length) and data with a length.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Bag1File:
             header, _ = self._record(file, len(MAGIC))
             self._index = self._number(header, b"index_pos", 8)
             if self._opcode(header) != BAG:
-                raise self._bad("no bag header behind the first line")
+                raise self._bad("expected a bag header after the first line")
             if not len(MAGIC) <= self._index <= self._size or self._index == 0:
                 raise IngestError(
-                    f"{path}: no index: the recorder was stopped or the copy cut off; `rosbag reindex` makes one",
+                    f"{path}: no index: the recorder was killed, or the copy is incomplete. Run `rosbag reindex`",
                     reason="truncated",
                 )
             self._start = file.tell()
@@ -59,8 +59,8 @@ class Bag1File:
         self.topics: Mapping[str, Topic] = self._topics
         self.span_ns = max(times, default=0) - min(times, default=0)
 
-    def facts(self) -> Mapping[str, str]:
-        """Return nothing: bags have no place for it."""
+    def metadata(self) -> Mapping[str, str]:
+        """Return nothing: bags have no metadata."""
         return {}
 
     def blocks(self) -> Iterator[Block]:
@@ -77,7 +77,7 @@ class Bag1File:
                     check_growth(unpacked, self._size, str(self.path))
                     yield from self._chunk(content)
                 elif opcode != INDEX:
-                    raise self._bad(f"a record of kind {opcode} among the chunks")
+                    raise self._bad(f"found a record of kind {opcode} among the chunks")
 
     def _chunk(self, content: bytes) -> Iterator[Block]:
         queues: dict[int, Queue] = defaultdict(one_clock)
@@ -121,7 +121,7 @@ class Bag1File:
         return unpack(data, compression, self._number(header, b"size", 4), str(self.path))
 
     def _record(self, file: BinaryIO, start: int | None = None) -> tuple[Header, bytes]:
-        """Read one record of the file, its lengths checked against what is left."""
+        """Read one record of the file; its lengths are checked against the bytes that are left."""
         if start is not None:
             file.seek(start)
         parts = []
@@ -130,7 +130,8 @@ class Bag1File:
             length = _LENGTH.unpack(raw)[0] if len(raw) == 4 else self._size
             if length > self._size - file.tell():
                 raise IngestError(
-                    f"{self.path}: a record reaches beyond the end of the file: cut off, or damaged", reason="truncated"
+                    f"{self.path}: a record extends beyond the end of the file, which is truncated or damaged",
+                    reason="truncated",
                 )
             parts.append(file.read(length))
         return self._fields(parts[0]), parts[1]
@@ -142,17 +143,17 @@ class Bag1File:
             end = self._end(data, position)
             name, equals, value = data[position + 4 : end].partition(b"=")
             if not equals:
-                raise self._bad("a header field without a value")
+                raise self._bad("a header field has no value")
             found[name] = value
             position = end
         return found
 
     def _end(self, data: bytes, position: int) -> int:
-        """Return where the piece whose length is at `position` ends."""
+        """Return the end of the field whose length is at `position`."""
         left = len(data) - position - 4
         length = _LENGTH.unpack_from(data, position)[0] if left >= 0 else 0
         if left < 0 or length > left:
-            raise self._bad(f"a length of {length} where {max(left, 0)} bytes are left")
+            raise self._bad(f"a field of {length} bytes, but only {max(left, 0)} are left")
         return int(position + 4 + length)
 
     def _opcode(self, header: Header) -> int:
@@ -161,16 +162,16 @@ class Bag1File:
     def _number(self, header: Header, name: bytes, size: int) -> int:
         value = header.get(name, b"")
         if len(value) != size:
-            raise self._bad(f"a record without a field {name.decode()!r} of {size} bytes")
+            raise self._bad(f"expected a field {name.decode()!r} of {size} bytes")
         return int.from_bytes(value, "little")
 
     def _time(self, header: Header, name: bytes) -> int:
-        """Return a time in ns; bags have seconds in the low half, nanoseconds in the high one."""
+        """Return a time in ns; bags have seconds in the low half and nanoseconds in the high half."""
         stamp = self._number(header, name, 8)
         return (stamp & 0xFFFFFFFF) * 1_000_000_000 + (stamp >> 32)
 
     def _bad(self, what: str) -> IngestError:
-        return IngestError(f"{self.path}: not a sound bag: {what}", reason="damaged_record")
+        return IngestError(f"{self.path}: damaged bag: {what}", reason="damaged_record")
 
 
 def _check_head(path: Path) -> int:
@@ -182,6 +183,6 @@ def _check_head(path: Path) -> int:
     if head != MAGIC:
         wrong = "truncated" if MAGIC.startswith(head) else "wrong_version"
         raise IngestError(
-            f"{path}: starts with {head!r}, this reader knows {MAGIC!r}; `rosbag migrate` converts", reason=wrong
+            f"{path}: starts with {head!r}, expected {MAGIC!r}; convert it with `rosbag migrate`", reason=wrong
         )
     return size

@@ -1,4 +1,4 @@
-"""Bags by what is at a path; the files of a split ROS 2 bag as one container."""
+"""Opens bags by content; the files of a split ROS 2 bag become one container."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def open_bag(path: Path) -> Container:
 
 
 class SplitBag:
-    """The files that `metadata.yaml` lists, one after the other."""
+    """The files listed in `metadata.yaml`, one after the other."""
 
     def __init__(self, path: Path) -> None:
         """Read the metadata and open every file; raises IngestError."""
@@ -40,12 +40,14 @@ class SplitBag:
         packing = mode.lower() if isinstance(mode, str) else ""
         if packing == "file":
             raise IngestError(
-                f"{path}: its files are packed whole; unpack them with zstd -d and `ros2 bag reindex`",
+                f"{path}: its files are compressed as a whole; unpack them with `zstd -d`, then run `ros2 bag reindex`",
                 reason="unknown_compression",
             )
         custom = raw.get("custom_data")
-        plain = custom.items() if isinstance(custom, dict) else ()  # nested values could be endless: YAML has aliases
-        self._facts = {str(key).lower(): text for key, text in plain if isinstance(text, str)}
+        plain = (
+            custom.items() if isinstance(custom, dict) else ()
+        )  # nested values could be endless, because YAML has aliases
+        self._metadata = {str(key).lower(): text for key, text in plain if isinstance(text, str)}
         names = raw.get("relative_file_paths")
         if not isinstance(names, list) or not 0 < len(names) <= MAX_FILES or not all(isinstance(n, str) for n in names):
             raise IngestError(f"{path}: {METADATA} lists no files", reason="bad_info")
@@ -55,9 +57,9 @@ class SplitBag:
         self.span_ns = sum(each.span_ns for each in files)
         self.topics: Mapping[str, Topic] = _joined(files, path)
 
-    def facts(self) -> Mapping[str, str]:
+    def metadata(self) -> Mapping[str, str]:
         """Return custom data of the folder, and metadata records of its files."""
-        return {**{key: text for each in self._files for key, text in each.facts().items()}, **self._facts}
+        return {**{key: text for each in self._files for key, text in each.metadata().items()}, **self._metadata}
 
     def blocks(self) -> Iterator[Block]:
         """Read one file after the other; raises IngestError."""
@@ -78,7 +80,8 @@ def _joined(files: Sequence[McapFile | Db3File], path: Path) -> dict[str, Topic]
                 found[name] = topic
             elif (known.type, known.encoding) != (topic.type, topic.encoding):
                 raise IngestError(
-                    f"{path}: {name} is {known.type} in one file and {topic.type} in another", reason="bad_schema"
+                    f"{path}: topic {name} has type {known.type} in one file and {topic.type} in another",
+                    reason="bad_schema",
                 )
             else:
                 counts = (known.count, topic.count)
@@ -89,7 +92,7 @@ def _joined(files: Sequence[McapFile | Db3File], path: Path) -> dict[str, Topic]
 def _load(path: Path) -> dict[str, object]:
     file = inside(path, METADATA)
     if not file.is_file():
-        raise IngestError(f"{file}: missing; the folder of a ROS 2 bag has one", reason="missing_info")
+        raise IngestError(f"{file}: missing; every folder of a ROS 2 bag has one", reason="missing_info")
     if file.stat().st_size > MAX_METADATA_BYTES:
         raise IngestError(f"{file}: {file.stat().st_size} bytes", reason="absurd_size")
     try:
@@ -98,5 +101,5 @@ def _load(path: Path) -> dict[str, object]:
         raise IngestError(f"{file}: not YAML ({error})"[:500], reason="bad_info") from error
     content = raw.get(METADATA_ROOT) if isinstance(raw, dict) else None
     if not isinstance(content, dict):
-        raise IngestError(f"{file}: no {METADATA_ROOT!r} in it", reason="bad_info")
+        raise IngestError(f"{file}: expected the key {METADATA_ROOT!r}, found none", reason="bad_info")
     return content

@@ -1,4 +1,4 @@
-"""ROS 2 bags in SQLite (`.db3`) as a container; opened read-only, nothing but plain SELECTs."""
+"""ROS 2 bags in SQLite (`.db3`) as a container; opened read-only, with plain SELECTs only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_TOPICS = 65_536
 
 
 class Db3File:
-    """One database file. Messages packed with Zstandard one by one are unpacked; packed files are not opened."""
+    """One database file. Messages that are compressed one by one are unpacked; compressed files are refused."""
 
     def __init__(self, path: Path, *, packed_messages: bool = False) -> None:
         """Read the list of topics and count their messages; raises IngestError."""
@@ -34,7 +34,7 @@ class Db3File:
             tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"topics", "messages"} <= tables:
                 raise IngestError(
-                    f"{path}: an SQLite database with tables {', '.join(sorted(map(str, tables))) or '(none)'}, "
+                    f"{path}: found an SQLite database with tables {', '.join(sorted(map(str, tables))) or '(none)'}, "
                     "expected 'topics' and 'messages' of a ROS 2 bag",
                     reason="unknown_format",
                 )
@@ -42,19 +42,21 @@ class Db3File:
             first, last = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()
         self.span_ns = last - first if isinstance(first, int) and isinstance(last, int) else 0
 
-    def facts(self) -> Mapping[str, str]:
-        """Return nothing: `metadata.yaml` beside the database has it."""
+    def metadata(self) -> Mapping[str, str]:
+        """Return nothing: the metadata is in `metadata.yaml` beside the database."""
         return {}
 
     def blocks(self) -> Iterator[Block]:
-        """Read some thousand messages at a time, in the order they were written; raises IngestError."""
+        """Read a few thousand messages at a time, in the order they were written; raises IngestError."""
         with self._opened() as database:
             cursor = database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
             queues: dict[int, Queue] = defaultdict(one_clock)
             count = size = 0
             for topic, time, data in cursor:
                 if topic not in self._names or not isinstance(time, int) or not isinstance(data, bytes):
-                    raise IngestError(f"{self.path}: a message of no topic, time or bytes", reason="damaged_record")
+                    raise IngestError(
+                        f"{self.path}: a message without a valid topic, time or data", reason="damaged_record"
+                    )
                 if time < 0:
                     raise IngestError(f"{self.path}: a time of {time} ns", reason="absurd_time")
                 payloads, times, _ = queues[topic]
@@ -94,7 +96,7 @@ class Db3File:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Open without any chance to write, to follow a journal, or to load code."""
+        """Open read-only, without following a journal or loading code."""
         target = f"file:{quote(str(self.path.resolve()))}?mode=ro&immutable=1"
         try:
             with closing(sqlite3.connect(target, uri=True)) as database:
@@ -103,7 +105,9 @@ class Db3File:
                 database.execute("PRAGMA cell_size_check = ON")
                 yield database
         except (sqlite3.Error, UnicodeDecodeError, OverflowError, MemoryError) as error:
-            raise IngestError(f"{self.path}: a damaged SQLite database ({error})", reason="damaged_sqlite") from error
+            raise IngestError(
+                f"{self.path}: the SQLite database is damaged ({error})", reason="damaged_sqlite"
+            ) from error
 
 
 def _check_head(path: Path) -> None:
@@ -116,11 +120,13 @@ def _check_head(path: Path) -> None:
         beside = path.with_name(path.name + ending)
         if beside.is_file() and beside.stat().st_size:
             raise IngestError(
-                f"{path}: {beside.name} beside it holds messages that never came into it: the recorder was stopped; "
-                "open it once with sqlite3 and close it",
+                f"{path}: the recorder was killed, and {beside.name} holds messages that are not in the database yet. "
+                "Open the database once with sqlite3 and close it",
                 reason="truncated",
             )
     page = int.from_bytes(head[16:18], "big")
     pages = int.from_bytes(head[28:32], "big")
     if len(head) < 100 or pages * (65_536 if page == 1 else page) > size:
-        raise IngestError(f"{path}: {pages} pages of {page} bytes do not fit {size} bytes: cut off", reason="truncated")
+        raise IngestError(
+            f"{path}: truncated: {pages} pages of {page} bytes do not fit in {size} bytes", reason="truncated"
+        )

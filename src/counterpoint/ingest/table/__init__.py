@@ -1,4 +1,4 @@
-"""Tables as logs: Arrow and Parquet as Hugging Face `datasets` writes them, and CSV; one row a time step."""
+"""Tables as logs: Arrow and Parquet as Hugging Face `datasets` writes them, and CSV; one row per time step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def looks_like_table(path: Path) -> bool:
 
 
 def looks_like_csv(path: Path) -> bool:
-    """Whether `path` is a text file of rows of numbers with one delimiter."""
+    """Whether `path` is a text file with rows of numbers and a delimiter."""
     return path.is_file() and is_csv(path)
 
 

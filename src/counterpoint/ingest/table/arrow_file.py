@@ -1,4 +1,4 @@
-"""Arrow IPC from strangers, stream or file: mapped, and every length checked before anything relies on it."""
+"""Arrow IPC from strangers, stream or file: memory-mapped, with every length checked before use."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class ArrowShard:
             raise IngestError(f"{path}: starts with {head[:8]!r}, expected Arrow IPC", reason="wrong_magic")
         is_file = head.startswith(FILE_MAGIC)
         if is_file and tail != FILE_MAGIC:
-            raise IngestError(f"{path}: cut off: no end mark; copy it again", reason="truncated")
+            raise IngestError(f"{path}: truncated: the end mark is missing; copy it again", reason="truncated")
         try:
             with pa.memory_map(str(path)) as mapped:
                 whole = mapped.read_buffer()
-            # A file is a stream between its magic and its footer, so one way of reading serves both.
+            # A file is a stream between its magic and its footer, so both are read the same way.
             stream = whole.slice(8) if is_file else whole
             _check_messages(stream, path)
             self._table: pa.Table = pa.ipc.open_stream(stream).read_all()
@@ -82,7 +82,7 @@ class ArrowShard:
 
 
 def _check_messages(stream: pa.Buffer, path: Path) -> None:
-    """Check what compressed buffers claim to unpack to, before Arrow allocates it; raises IngestError."""
+    """Check the claimed sizes of compressed buffers before Arrow allocates them; raises IngestError."""
     reader = pa.ipc.MessageReader.open_stream(stream)
     for message in reader:
         kind, header = _message(message.metadata.to_pybytes())
@@ -92,7 +92,7 @@ def _check_messages(stream: pa.Buffer, path: Path) -> None:
         for offset, length in _compressed(header, kind):
             if length < 8 or offset < 0 or offset + length > body.size:
                 if length:
-                    raise IngestError(f"{path}: a buffer outside its message", reason="damaged_table")
+                    raise IngestError(f"{path}: a buffer lies outside its message", reason="damaged_table")
                 continue
             (claim,) = struct.unpack("<q", body.slice(offset, 8).to_pybytes())
             if claim > MAX_COMPRESSION * length + SLACK_BYTES:

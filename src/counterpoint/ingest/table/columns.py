@@ -1,4 +1,4 @@
-"""What the columns of a table are: commands, state, clock, pictures, instruction, book-keeping."""
+"""Classifies the columns of a table: commands, state, clock, pictures, instruction, bookkeeping."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _GROUPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class TableColumns:
-    """The columns of a table, sorted by what they are."""
+    """The columns of a table by meaning."""
 
     features: tuple[LogFeature, ...] = ()
     made_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """The plain columns of each feature that is made of some."""
+    """The columns of each feature that is made of several."""
     pictures: tuple[str, ...] = ()
     time: str = ""
     """The clock; empty where there is none."""
     time_unit: str = ""
-    """As the column's name says; empty where it does not."""
+    """As the column's name says; empty otherwise."""
     episode: str = ""
     row: str = ""
     success: str = ""
@@ -52,11 +52,11 @@ class TableColumns:
 
 
 def sort_columns(schema: pa.Schema, widths: dict[str, int], mapping: RobotMapping | None, where: str) -> TableColumns:
-    """Sort the columns; `widths` are of the list columns, from the first row.
+    """Classify the columns; `widths` are those of the list columns, from the first row.
 
     Raises:
         IngestError: `absurd_size` for rows of more than MAX_WIDTH numbers, `robot_not_fitting` where a
-            mapping names columns that are not there.
+            mapping names columns that the table does not have.
     """
     names = list(schema.names)
     plain = [each.name for each in schema if _is_number(each.type)]
@@ -70,9 +70,11 @@ def sort_columns(schema: pa.Schema, widths: dict[str, int], mapping: RobotMappin
     ]
     time = mapping.time.column if mapping is not None and mapping.time is not None else next(iter(clocks), "")
     if time and time not in names:
-        raise IngestError(f"{where}: the mapping's clock is column {time!r}; {_has(names)}", reason="robot_not_fitting")
+        raise IngestError(
+            f"{where}: the mapping's clock is column {time!r}, but {_has(names)}", reason="robot_not_fitting"
+        )
     if lists and max(widths.values()) > MAX_WIDTH:
-        raise IngestError(f"{where}: rows of {max(widths.values())} numbers", reason="absurd_size")
+        raise IngestError(f"{where}: rows of {max(widths.values())} numbers, at most {MAX_WIDTH}", reason="absurd_size")
     groups = _groups([name for name in plain if name not in BOOKKEEPING and name != time and not _TIME.match(name)])
     if mapping is not None:
         groups = _mapped_groups(mapping, plain, where)
@@ -105,7 +107,7 @@ def sort_columns(schema: pa.Schema, widths: dict[str, int], mapping: RobotMappin
 
 
 def with_columns(mapping: RobotMapping, made_of: dict[str, tuple[str, ...]]) -> RobotMapping:
-    """Return a guessed mapping that says which columns its features are made of."""
+    """Return a guessed mapping with the columns of each feature filled in."""
     features = [
         replace(each, columns=made_of[each.feature]) if each.feature in made_of and not each.columns else each
         for each in mapping.features
@@ -114,7 +116,7 @@ def with_columns(mapping: RobotMapping, made_of: dict[str, tuple[str, ...]]) -> 
 
 
 def _groups(plain: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return feature -> channel name -> column, by the words in the columns' names."""
+    """Return feature -> channel name -> column, by the words in the column names."""
     groups: dict[str, dict[str, str]] = {}
     for name in plain:
         if command := _COMMAND.match(name):
@@ -131,7 +133,7 @@ def _mapped_groups(mapping: RobotMapping, plain: Sequence[str], where: str) -> d
         missing = [name for name in each.columns if name not in plain]
         if missing:
             raise IngestError(
-                f"{where}: the mapping of {each.feature!r} wants a column of numbers {missing[0]!r}; {_has(plain)}",
+                f"{where}: the mapping of {each.feature!r} expects a numeric column {missing[0]!r}, but {_has(plain)}",
                 reason="robot_not_fitting",
             )
         if each.columns:

@@ -1,4 +1,4 @@
-"""CSV with a header: the delimiter is found by content, and every cell that is asked for must be a number."""
+"""CSV with a header: the delimiter is found by content, and every cell that is read must be a number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|[+-]?(nan|inf|infi
 
 
 def is_csv(path: Path) -> bool:
-    """Whether the first lines have one number of cells each, and numbers below the first line."""
+    """Whether the first lines have the same number of cells, and numbers below the header."""
     try:
         lines = _head(path)
         delimiter = _delimiter(lines)
@@ -36,13 +36,13 @@ def is_csv(path: Path) -> bool:
 
 
 def is_number(cell: str, delimiter: str = ",") -> bool:
-    """Whether a cell is a number; with `;` between cells a comma is taken as the decimal point."""
+    """Whether a cell is a number; with `;` as delimiter, a comma is the decimal point."""
     text = cell.strip()
     return _NUMBER.match(text.replace(",", ".") if delimiter == ";" else text) is not None
 
 
 class CsvShard:
-    """A CSV file; see `ingest.table.shard.Shard`. Its text is in memory, numbers are made when asked for."""
+    """A CSV file; see `ingest.table.shard.Shard`. Its text is in memory; numbers are parsed on demand."""
 
     def __init__(self, path: Path) -> None:
         """Read the header and all cells as text.
@@ -54,7 +54,7 @@ class CsvShard:
         self.path = path
         size = file_size(path, "CSV")
         if size > MAX_BYTES:
-            raise IngestError(f"{path}: {size} bytes; split it, at most {MAX_BYTES}", reason="absurd_size")
+            raise IngestError(f"{path}: {size} bytes, at most {MAX_BYTES}; split the file", reason="absurd_size")
         lines = _head(path)
         self._delimiter = _delimiter(lines)
         rows = _cells(lines, self._delimiter)
@@ -65,7 +65,7 @@ class CsvShard:
         self._text = self._read(header)
         self.num_rows: int = self._text.num_rows
         if not self.num_rows:
-            raise IngestError(f"{path}: a header and no rows", reason="no_rows")
+            raise IngestError(f"{path}: found a header and no rows", reason="no_rows")
         first = [self._text[name][0].as_py() for name in header]
         kinds = [pa.float64() if is_number(cell, self._delimiter) or not cell else pa.string() for cell in first]
         self.schema: pa.Schema = pa.schema(list(zip(header, kinds, strict=True)))
@@ -93,7 +93,7 @@ class CsvShard:
             )
         except (pa.ArrowException, OSError, ValueError) as error:
             if "Empty CSV" in str(error):
-                raise IngestError(f"{self.path}: a header and no rows", reason="no_rows") from error
+                raise IngestError(f"{self.path}: found a header and no rows", reason="no_rows") from error
             reason = "not_text" if "UTF8" in str(error) else "ragged_rows"
             raise IngestError(f"{self.path}: {error}", reason=reason) from error
 
@@ -101,17 +101,13 @@ class CsvShard:
         if len(header) > MAX_COLUMNS:
             raise IngestError(f"{self.path}: {len(header)} columns", reason="absurd_size")
         if all(is_number(name, self._delimiter) for name in header):
-            raise IngestError(
-                f"{self.path}: no header; write the columns' names into the first line", reason="no_header"
-            )
+            raise IngestError(f"{self.path}: no header; write the column names into the first line", reason="no_header")
         doubled = {name for name in header if header.count(name) > 1 or not name}
         if doubled:
-            raise IngestError(
-                f"{self.path}: columns without or with equal names: {sorted(doubled)}", reason="bad_header"
-            )
+            raise IngestError(f"{self.path}: missing or repeated column names: {sorted(doubled)}", reason="bad_header")
 
     def _numbers(self, cells: pa.Array, name: str, start: int) -> pa.Array:
-        """Return int64 where all cells are whole numbers (times in ns are beyond a float), else float64."""
+        """Return int64 where all cells are integers (times in ns exceed a float's precision), otherwise float64."""
         trimmed = pc.utf8_trim_whitespace(cells)
         if self._delimiter == ";":
             trimmed = pc.replace_substring(trimmed, pattern=",", replacement=".")
@@ -122,9 +118,9 @@ class CsvShard:
                 continue
         texts = trimmed.to_pylist()
         bad = next((row for row, text in enumerate(texts) if not is_number(text)), None)
-        if bad is None:  # a plus sign, which Arrow does not read
+        if bad is None:  # plus signs, which Arrow does not parse
             return pa.array([float(text) for text in texts], pa.float64())
-        # Line 1 is the header.
+        # line 1 is the header
         where = f"{self.path}, line {start + bad + 2}, column {name!r}"
         if not texts[bad]:
             raise IngestError(f"{where}: empty, expected a number", reason="missing_value")
@@ -132,7 +128,7 @@ class CsvShard:
 
 
 def _head(path: Path) -> list[str]:
-    """Return the first lines, whole ones; raises IngestError `not_text` or `absurd_size`."""
+    """Return the first complete lines; raises IngestError `not_text` or `absurd_size`."""
     with path.open("rb") as file:
         raw = file.read(HEAD_BYTES)
     if b"\0" in raw:
@@ -140,7 +136,7 @@ def _head(path: Path) -> list[str]:
     is_whole = len(raw) < HEAD_BYTES
     if not is_whole:
         if b"\n" not in raw:
-            raise IngestError(f"{path}: a first line of more than {HEAD_BYTES} bytes", reason="absurd_size")
+            raise IngestError(f"{path}: the first line has more than {HEAD_BYTES} bytes", reason="absurd_size")
         raw = raw[: raw.rindex(b"\n")]
     try:
         return raw.decode("utf-8-sig").splitlines()[:20]
@@ -149,7 +145,7 @@ def _head(path: Path) -> list[str]:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """Return the delimiter that the header has most of, preferring one of which the next line has as many."""
+    """Return the most frequent delimiter of the header, preferring one that is as frequent in the next line."""
     if not lines:
         return ","
     following = lines[1] if len(lines) > 1 else lines[0]

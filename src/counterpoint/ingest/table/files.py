@@ -15,14 +15,14 @@ from counterpoint.ingest.table.arrow_file import ArrowShard, is_arrow
 from counterpoint.ingest.table.shard import Shard, checked_schema
 
 BESIDE = frozenset({"", ".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".jpg", ".jpeg", ".png", ".lock"})
-"""What else may lie in a dataset's folder."""
+"""Other files that a dataset's folder may contain."""
 TABLES = frozenset({".arrow", ".feather", ".parquet"})
 MAX_FILES = 100_000
 MAX_ROWS_A_BYTE = 4096
 
 
 def is_table_file(path: Path) -> bool:
-    """Whether a file starts as Parquet or Arrow IPC does."""
+    """Whether a file starts like Parquet or Arrow IPC."""
     try:
         with path.open("rb") as file:
             head = file.read(4096)
@@ -32,7 +32,7 @@ def is_table_file(path: Path) -> bool:
 
 
 def is_table_folder(path: Path) -> bool:
-    """Whether a folder (or `data` in it, or its splits) holds tables and no logs of other kinds."""
+    """Whether a folder (or `data` in it, or its splits) has tables and no other logs."""
     if (path / "dataset_dict.json").is_file():
         return True
     for folder in (path, path / "data"):
@@ -46,10 +46,10 @@ def is_table_folder(path: Path) -> bool:
 
 
 def open_files(path: Path) -> dict[str, Sequence[Shard]]:
-    """Return the files by split, '' where there are none.
+    """Return the files by split; the split is '' where there are none.
 
     Raises:
-        IngestError: `missing_file` where none is there or one that `state.json` lists is not, or as the formats raise.
+        IngestError: `missing_file` where there are no files or one in `state.json` is missing, or as the formats raise.
     """
     if not path.is_dir():
         return {"": [_open(path)]}
@@ -63,7 +63,7 @@ def open_files(path: Path) -> dict[str, Sequence[Shard]]:
             split = folder.relative_to(path).as_posix()
             found["" if split in (".", "data") else split] = [_open(file) for file in files]
     if not found:
-        raise IngestError(f"{path}: no Arrow or Parquet file in it", reason="missing_file")
+        raise IngestError(f"{path}: found no Arrow or Parquet file in this folder", reason="missing_file")
     return found
 
 
@@ -80,7 +80,7 @@ class ParquetShard:
         self._starts = [sum(counts[:index]) for index in range(len(counts) + 1)]
         self.num_rows: int = self._starts[-1]
         if self.num_rows != metadata.num_rows or self.num_rows > MAX_ROWS_A_BYTE * path.stat().st_size:
-            raise IngestError(f"{path}: claims {metadata.num_rows} rows", reason="absurd_size")
+            raise IngestError(f"{path}: claims {metadata.num_rows} rows; refused", reason="absurd_size")
 
     def rows(self, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
         """Return rows [start, stop) of some columns; raises IngestError `damaged_parquet`."""
@@ -94,7 +94,7 @@ class ParquetShard:
             piece = table.slice(start - (self._starts[groups[0]] if groups else 0), stop - start)
             piece.validate(full=True)
         if piece.num_rows != stop - start:
-            raise IngestError(f"{self.path}: fewer rows than its footer says", reason="damaged_parquet")
+            raise IngestError(f"{self.path}: has fewer rows than its footer says", reason="damaged_parquet")
         return piece.select(list(columns))
 
 
@@ -118,7 +118,7 @@ def _splits(path: Path) -> Iterator[Path]:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """Return the files that `state.json` of `datasets` lists, in its order; none where there is no such list."""
+    """Return the files listed in `state.json`, in order; none where there is no such list."""
     state = folder / "state.json"
     if not state.is_file() or state.stat().st_size > MAX_INFO_BYTES:
         return []

@@ -27,11 +27,11 @@ from counterpoint.ingest.table.times import clock_ns, rate_of
 
 USUAL_RATE_HZ = 10.0
 RATE_ROWS = 1000
-"""Rows of the first episode from which the rate is taken."""
+"""Rows of the first episode that determine the rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class RowRange:
     """Consecutive rows of one file."""
 
     shard: Shard
@@ -43,13 +43,13 @@ class TableLog(RecordedLog):
     """Files of one split or several; see `recording.source.LogSource`."""
 
     def __init__(self, path: Path, options: ReadOptions, splits: Mapping[str, Sequence[Shard]]) -> None:
-        """Sort the columns and find the episodes; raises IngestError."""
+        """Classify the columns and find the episodes; raises IngestError."""
         first = next(shard for shards in splits.values() for shard in shards)
         given = options.robot if isinstance(options.robot, RobotMapping) else None
         self._columns = columns = sort_columns(first.schema, _widths(first), given, str(path))
         self._unit = given.time.unit if given is not None and given.time is not None else columns.time_unit
         self._root = path if path.is_dir() else path.parent
-        self._items: dict[str, list[Piece]] = {}
+        self._items: dict[str, list[RowRange]] = {}
         for split, shards in splits.items():
             self._list(path, split, shards)
         rate, notes = choose_rate(self._stated_rate(), options.robot, USUAL_RATE_HZ)
@@ -69,7 +69,7 @@ class TableLog(RecordedLog):
         super().__init__(path, options, mapping, [*notes, *mapped, *left_out], rate)
 
     def items(self) -> Sequence[str]:
-        """Return `episode_000003` by the episode column, or the file's name; with the split before it, if any."""
+        """Return `episode_000003` by the episode column, or the file's name, preceded by the split, if any."""
         return list(self._items)
 
     def load(self, item: str) -> Recording:
@@ -107,31 +107,31 @@ class TableLog(RecordedLog):
         return self._columns.made_of.get(feature, (feature,))
 
     def _list(self, path: Path, split: str, shards: Sequence[Shard]) -> None:
-        """Note which rows are which episode."""
+        """Record which rows belong to which episode."""
         prefix = f"{split}/" if split else ""
         for shard in shards:
             if not self._columns.episode:
                 name = shard.path.name if path.is_dir() else path.name
-                self._items[prefix + name] = [Piece(shard=shard, start=0, stop=shard.num_rows)]
+                self._items[prefix + name] = [RowRange(shard=shard, start=0, stop=shard.num_rows)]
                 continue
             if self._columns.episode not in shard.schema.names:
                 raise IngestError(f"{shard.path}: no column {self._columns.episode!r}", reason="missing_column")
             table = shard.rows(0, shard.num_rows, [self._columns.episode])
             for name, start, stop in _runs(table, self._columns.episode, str(shard.path)):
-                self._items.setdefault(prefix + name, []).append(Piece(shard=shard, start=start, stop=stop))
+                self._items.setdefault(prefix + name, []).append(RowRange(shard=shard, start=start, stop=stop))
 
     def _rows(self, item: str, columns: Sequence[str]) -> pa.Table:
         tables = []
-        for piece in self._items[item]:
-            missing = [name for name in columns if name not in piece.shard.schema.names]
+        for rows_ in self._items[item]:
+            missing = [name for name in columns if name not in rows_.shard.schema.names]
             if missing:
-                raise IngestError(f"{piece.shard.path}: no column {missing[0]!r}", reason="missing_column")
-            tables.append(piece.shard.rows(piece.start, piece.stop, columns))
+                raise IngestError(f"{rows_.shard.path}: no column {missing[0]!r}", reason="missing_column")
+            tables.append(rows_.shard.rows(rows_.start, rows_.stop, columns))
         try:
             return pa.concat_tables(tables, promote_options="permissive")
         except pa.ArrowException as error:
             raise IngestError(
-                f"{self.path}, {item}: files of different types ({error})", reason="wrong_type"
+                f"{self.path}, {item}: its files have different column types ({error})", reason="wrong_type"
             ) from error
 
     def _clock(self, table: pa.Table, where: str) -> tuple[NDArray[np.int64], TimeSource]:
@@ -140,7 +140,7 @@ class TableLog(RecordedLog):
         return periodic_ns(0, self.rate_hz, table.num_rows), "nominal"
 
     def _stated_rate(self) -> float | None:
-        """Return the rate of the first episode whose clock can be read; None without a clock."""
+        """Return the rate of the first episode with a readable clock; None without a clock."""
         for item in list(self._items)[:100] if self._columns.time else ():
             try:
                 capture, _ = clock_ns(self._start_of(item), self._columns.time, self._unit, str(self._root))
@@ -152,7 +152,7 @@ class TableLog(RecordedLog):
         return None
 
     def _guessed_unit(self) -> str:
-        """Return the unit that the first row's clock has by its size."""
+        """Return the clock's unit, guessed from the size of its first value."""
         for item in list(self._items)[:100]:
             try:
                 table = self._start_of(item)
@@ -167,8 +167,8 @@ class TableLog(RecordedLog):
         return "s"
 
     def _start_of(self, item: str) -> pa.Table:
-        piece = self._items[item][0]
-        return piece.shard.rows(piece.start, min(piece.stop, piece.start + RATE_ROWS), [self._columns.time])
+        rows_ = self._items[item][0]
+        return rows_.shard.rows(rows_.start, min(rows_.stop, rows_.start + RATE_ROWS), [self._columns.time])
 
     def _numbers(
         self, table: pa.Table, feature: str, columns: tuple[str, ...], width: int, where: str
@@ -183,7 +183,7 @@ _FACTORS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
 
 
 def _widths(shard: Shard) -> dict[str, int]:
-    """Return the numbers a row of each list column, from its type or the first row."""
+    """Return the length of the lists in each list column, from its type or its first row."""
     names = [each.name for each in shard.schema if list_width(each.type) is not None]
     widths = {name: list_width(shard.schema.field(name).type) or 0 for name in names}
     open_ended = [name for name in names if not widths[name]]
@@ -194,7 +194,7 @@ def _widths(shard: Shard) -> dict[str, int]:
 
 
 def _runs(table: pa.Table, column: str, where: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (name, start, stop) of consecutive rows with one value; raises IngestError."""
+    """Yield (name, start, stop) of consecutive rows with equal values; raises IngestError."""
     kind = table.schema.field(column).type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         values: NDArray[np.object_] | NDArray[np.float64] = np.asarray(column_values(table, column, where), np.object_)

@@ -1,4 +1,4 @@
-"""The clock of a table: any unit to nanoseconds, and whether it was measured or only counts rows."""
+"""The clock of a table: converted to nanoseconds, and recognised as nominal where it only counts rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from counterpoint.ingest.files.columns import scalars
 from counterpoint.ingest.mapping.units import TIME_UNITS, guess_time_unit
 
 TOLERANCE_S = 5e-6
-"""Times this near to rows at one rate are such rows, as a float32 wrote them."""
+"""Times this close to rows at a fixed rate count as nominal."""
 FLOAT32 = 1.2e-7
 
 
 def clock_ns(table: pa.Table, column: str, unit: str, where: str) -> tuple[NDArray[np.int64], TimeSource]:
-    """Return capture times int64 [rows], and `nominal` where they are exact rows at one rate.
+    """Return capture times int64 [rows], and `nominal` where they are rows at a fixed rate.
 
     Args:
         table: holds `column`.
@@ -38,7 +38,9 @@ def clock_ns(table: pa.Table, column: str, unit: str, where: str) -> tuple[NDArr
         whole = np.asarray(array.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
         factor = TIME_UNITS[unit or guess_time_unit(float(np.abs(whole).max(initial=0)))]
         if len(whole) and max(abs(int(whole.max())), abs(int(whole.min()))) > 2**62 // factor:
-            raise IngestError(f"{where}: column {column!r}: {whole.max()} is beyond time", reason="absurd_time")
+            raise IngestError(
+                f"{where}: column {column!r}: {whole.max()} is too large for a time", reason="absurd_time"
+            )
         return whole * factor, "measured"
     seconds = scalars(table, column, where)
     seconds = seconds * (TIME_UNITS[unit or guess_time_unit(float(np.abs(seconds).max(initial=0)))] / 1e9)
@@ -56,7 +58,7 @@ def clock_ns(table: pa.Table, column: str, unit: str, where: str) -> tuple[NDArr
 
 
 def rate_of(seconds: NDArray[np.float64]) -> float | None:
-    """Return the rate of rows, a whole number where it is within 1% of one; None for fewer than two times."""
+    """Return the rate of rows, rounded to an integer within 1%; None for fewer than two times."""
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
     if not 1e-6 < step < 1e6:
         return None

@@ -1,7 +1,7 @@
 """Zarr (2 and 3, folder or zip) in the layout of Diffusion Policy and UMI: `data/*`, and `meta/episode_ends`.
 
-The chunks are decoded here with bounded codecs of `numcodecs`, not by the zarr package: that one
-allocates what a chunk's header claims, and makes any codec that the metadata name, pickle included.
+The chunks are decoded here with bounded codecs, not by the zarr package, which allocates what a chunk's header claims
+and instantiates any codec that the metadata names, pickle included.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterpoint.ingest.recording.source import LogSource, ReadOptions
-from counterpoint.ingest.zarr.holder import has_episode_ends
+from counterpoint.ingest.zarr.hierarchy import has_episode_ends
 
 
 def looks_like_zarr(path: Path) -> bool:
@@ -19,6 +19,6 @@ def looks_like_zarr(path: Path) -> bool:
 
 def open_zarr(path: Path, options: ReadOptions) -> LogSource:
     """Open a replay buffer; raises IngestError."""
-    from counterpoint.ingest.zarr.log import ZarrLog  # asks for numcodecs, which is an extra
+    from counterpoint.ingest.zarr.log import ZarrLog  # needs numcodecs, which is in an extra
 
     return ZarrLog(path, options)

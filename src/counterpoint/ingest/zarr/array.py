@@ -1,4 +1,4 @@
-"""One array of Zarr 2 or 3: metadata checked, rows read chunk by chunk."""
+"""One array of Zarr 2 or 3: its metadata is checked, and its rows are read chunk by chunk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.files.json_files import parse_object
 from counterpoint.ingest.zarr.codecs import CODECS, JPEG_XL, decode_chunk
-from counterpoint.ingest.zarr.holder import Holder
+from counterpoint.ingest.zarr.hierarchy import Hierarchy
 
 MAX_METADATA_BYTES = 2**20
 MAX_CHUNK_BYTES = 2**30
@@ -32,23 +32,25 @@ class ZarrArray:
     chunks: tuple[int, ...]
     dtype: np.dtype[np.generic]
     order: str
-    """C or F: how the numbers of a chunk follow each other."""
+    """C or F: memory order of a chunk."""
     codecs: tuple[str, ...]
-    """In the order in which they are undone."""
+    """In decoding order."""
     prefix: str
     separator: str
     fill: float
     may_omit: bool
-    """Whether a writer leaves out chunks of nothing but `fill`: those of version 3 do, those of 2 did not."""
+    """Whether writers omit chunks that contain only `fill`: those of version 3 do, those of version 2 do not."""
 
-    def rows(self, holder: Holder, start: int, stop: int, notes: list[str] | None = None) -> NDArray[np.generic]:
-        """Read rows [start, stop); adds the note `empty_chunks:...` to `notes` where chunks were left out.
+    def rows(self, hierarchy: Hierarchy, start: int, stop: int, notes: list[str] | None = None) -> NDArray[np.generic]:
+        """Read rows [start, stop); adds the note `empty_chunks:...` to `notes` where chunks were omitted.
 
         Raises:
             IngestError: `length_mismatch`, `absurd_size`, `damaged_chunk` or `missing_file`.
         """
         if stop > self.shape[0]:
-            raise IngestError(f"{self.path}: {self.shape[0]} rows, expected {stop}", reason="length_mismatch")
+            raise IngestError(
+                f"{self.path}: has {self.shape[0]} rows, expected at least {stop}", reason="length_mismatch"
+            )
         shape = (stop - start, *self.shape[1:])
         places = [range(start // self.chunks[0], -(-stop // self.chunks[0]))] + [
             range(-(-side // chunk)) for side, chunk in zip(self.shape[1:], self.chunks[1:], strict=True)
@@ -56,11 +58,13 @@ class ZarrArray:
         if math.prod(map(len, places)) > MAX_CHUNKS:
             raise IngestError(f"{self.path}: {math.prod(map(len, places))} chunks", reason="absurd_size")
         keys = {place: self.prefix + self.separator.join(map(str, place)) for place in itertools.product(*places)}
-        sizes = {place: holder.size(key) for place, key in keys.items()}
+        sizes = {place: hierarchy.size(key) for place, key in keys.items()}
         stored = sum(size or 0 for size in sizes.values())
         claimed = math.prod(shape) * self.dtype.itemsize
         if claimed > min(MAX_READ_BYTES, MAX_COMPRESSION * stored + SLACK_BYTES):
-            raise IngestError(f"{self.path}: {claimed} bytes of samples, {stored} are stored", reason="absurd_size")
+            raise IngestError(
+                f"{self.path}: claims {claimed} bytes of samples, but {stored} bytes are stored", reason="absurd_size"
+            )
         absent = [keys[place] for place, size in sizes.items() if size is None]
         if absent and not self.may_omit:
             raise IngestError(f"{absent[0]}: {len(absent)} of {len(keys)} chunks are missing", reason="missing_file")
@@ -68,7 +72,7 @@ class ZarrArray:
             notes.append(f"empty_chunks:{self.path}")
         result = np.full(shape, self.fill, self.dtype)
         for place, key in keys.items():
-            data = holder.get(key)
+            data = hierarchy.get(key)
             if data is not None:
                 self._put(result, start, stop, place, self._decoded(data, key))
         return result
@@ -85,7 +89,7 @@ class ZarrArray:
     def _put(
         self, result: NDArray[np.generic], start: int, stop: int, place: tuple[int, ...], chunk: NDArray[np.generic]
     ) -> None:
-        """Copy the part of a chunk that lies in the rows that are read."""
+        """Copy the part of a chunk that lies in the requested rows."""
         low = [index * side for index, side in zip(place, self.chunks, strict=True)]
         first, last = max(low[0], start), min(low[0] + self.chunks[0], stop)
         target = [slice(first - start, last - start)]
@@ -97,24 +101,24 @@ class ZarrArray:
         result[tuple(target)] = chunk[tuple(source)]
 
 
-def load_array(holder: Holder, path: str) -> ZarrArray | None:
-    """Read the metadata of an array; None for one of objects or with a codec that is not in the list.
+def load_array(hierarchy: Hierarchy, path: str) -> ZarrArray | None:
+    """Read the metadata of an array; None for arrays of objects or with an unknown codec.
 
     Raises:
         IngestError: `missing_info`, `not_json`, `bad_info`, `wrong_version` or `absurd_size`.
     """
     raw: dict[str, object] | None = None
     for name in (".zarray", "zarr.json"):
-        size = holder.size(f"{path}/{name}")
+        size = hierarchy.size(f"{path}/{name}")
         if size is not None and size > MAX_METADATA_BYTES:
             raise IngestError(f"{path}/{name}: {size} bytes", reason="absurd_size")
-        data = holder.get(f"{path}/{name}")
+        data = hierarchy.get(f"{path}/{name}")
         if data is None:
             continue
         raw = parse_object(data, f"{path}/{name}")
         break
     if raw is None:
-        raise IngestError(f"{path}: no metadata of an array", reason="missing_info")
+        raise IngestError(f"{path}: the array has no metadata", reason="missing_info")
     try:
         match raw.get("zarr_format"):
             case 2:
@@ -126,7 +130,7 @@ def load_array(holder: Holder, path: str) -> ZarrArray | None:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, IngestError):
             raise
-        raise IngestError(f"{path}: metadata that fit no array: {error!r}", reason="bad_info") from error
+        raise IngestError(f"{path}: the metadata does not describe an array: {error!r}", reason="bad_info") from error
     if found is not None:
         _check(found)
     return found
@@ -136,7 +140,7 @@ def _version_2(raw: dict[str, object], path: str) -> ZarrArray | None:
     if isinstance(raw["dtype"], list) or np.dtype(str(raw["dtype"])).kind not in "fiub":
         return None
     filters, packer = raw.get("filters"), raw.get("compressor")
-    names = [] if packer is None else [str(packer["id"])]  # type: ignore[index]  # anything else is bad_info
+    names = [] if packer is None else [str(packer["id"])]  # type: ignore[index]  # anything else raises bad_info
     if filters or not _is_known(names):
         return None
     return ZarrArray(
@@ -209,7 +213,7 @@ def _fill(raw: object) -> float:
 
 
 def _picture(data: bytes) -> NDArray[np.uint8]:
-    import imagecodecs  # UMI's camera: asked for only where it is installed
+    import imagecodecs  # for UMI's camera; only called where it is installed
 
     try:
         return np.asarray(imagecodecs.jpegxl_decode(data), np.uint8)

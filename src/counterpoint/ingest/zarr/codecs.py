@@ -1,4 +1,4 @@
-"""Codecs of chunks that never give or allocate more than a chunk may hold."""
+"""Codecs of chunks, bounded: none returns or allocates more than a chunk may hold."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DAMAGED = (RuntimeError, ValueError, TypeError, zlib.error, OSError, struct.err
 
 
 def decode_chunk(codecs: tuple[str, ...], data: bytes, size: int) -> bytes:
-    """Return the `size` bytes of a chunk; `codecs` in the order in which they are undone.
+    """Return the `size` bytes of a chunk; `codecs` are in decoding order.
 
     Raises:
-        ValueError: the bytes are spoilt, or hold more or less than that.
+        ValueError: the bytes are damaged, or unpack to another size.
     """
     try:
         for number, name in enumerate(codecs):
-            # Of several compressors only the last may reach the chunk's size; those before may add a little.
+            # Only the last of several compressors must give the chunk's size; the ones before may add a little.
             is_last = number == len(codecs) - 1
             data = CODECS[name](data, size) if is_last or name == "crc32c" else CODECS[name](data, 2 * size + 4096)
     except _DAMAGED as error:
@@ -65,7 +65,7 @@ def _unzstd(data: bytes, size: int) -> bytes:
 def _checked(data: bytes, size: int) -> bytes:
     del size
     if len(data) < 4 or google_crc32c.value(data[:-4]) != int.from_bytes(data[-4:], "little"):
-        raise ValueError("its checksum does not fit")
+        raise ValueError("the checksum does not match")
     return data[:-4]
 
 
@@ -90,6 +90,6 @@ CODECS: dict[str, Callable[[bytes, int], bytes]] = {
     "zlib": _inflate,
     "zstd": _unzstd,
 }
-"""All that is ever undone; a name that is not here (pickle, for one) leaves its array out."""
+"""All known codecs; an array with another one (pickle, for example) is left out."""
 JPEG_XL = "imagecodecs_jpegxl"
-"""How UMI packs its camera: one picture a chunk, needs the package `imagecodecs`."""
+"""UMI's camera: one picture per chunk; needs the package `imagecodecs`."""

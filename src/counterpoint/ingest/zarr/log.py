@@ -1,4 +1,4 @@
-"""A replay buffer opened as a log: rows of all arrays, cut into episodes by `meta/episode_ends`."""
+"""A replay buffer as a log: the rows of all arrays, cut into episodes by `meta/episode_ends`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from counterpoint.ingest.recording.recording import Recording, Series
 from counterpoint.ingest.recording.source import ReadOptions
 from counterpoint.ingest.table.times import clock_ns
 from counterpoint.ingest.zarr.array import ZarrArray, load_array
-from counterpoint.ingest.zarr.holder import ENDS, open_holder
+from counterpoint.ingest.zarr.hierarchy import ENDS, open_hierarchy
 
 MAX_WIDTH = 4096
 MAX_ROWS = 2**28
 USUAL_RATE_HZ = 10.0
 """Of Diffusion Policy."""
 UMI_RATE_HZ = 60.0
-"""Of a GoPro, which is UMI's only clock."""
+"""Frame rate of the GoPro, UMI's only clock."""
 ACTIONS = ("action", "actions")
 STATES = ("state", "robot_state", "agent_pos", "robot_eef_pose", "robot_joint", "qpos", "joint_pos")
 CLOCK = "timestamp"
@@ -48,12 +48,12 @@ class ZarrLog(RecordedLog):
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         """Read the metadata of all arrays and the ends of the episodes; raises IngestError."""
-        self._holder = open_holder(path)
+        self._hierarchy = open_hierarchy(path)
         self._ends = self._read_ends(path)
         self._arrays: dict[str, ZarrArray] = {}
         notes: list[str] = []
-        for name in self._holder.arrays("data"):
-            array = load_array(self._holder, f"data/{name}")
+        for name in self._hierarchy.arrays("data"):
+            array = load_array(self._hierarchy, f"data/{name}")
             if array is None or not (len(array.shape) <= 2 or is_picture_shape(array.shape)):
                 notes.append(f"left_out:{name}")
             else:
@@ -82,10 +82,15 @@ class ZarrLog(RecordedLog):
         start, stop = (int(self._ends[index - 1]) if index else 0), int(self._ends[index])
         where = f"{self.path}, {item}"
         if stop <= start:
-            raise IngestError(f"{where}: ends at row {stop}, starts at {start}", reason="bad_episode_index")
+            raise IngestError(
+                f"{where}: the episode ends at row {stop}, before its start at row {start}", reason="bad_episode_index"
+            )
         most = max((array.shape[0] for array in self._arrays.values()), default=0)
         if stop > most:
-            raise IngestError(f"{where}: ends at row {stop}, no array has more than {most}", reason="length_mismatch")
+            raise IngestError(
+                f"{where}: the episode ends at row {stop}, but no array has more than {most} rows",
+                reason="length_mismatch",
+            )
         if stop - start > MAX_ROWS:
             raise IngestError(f"{where}: {stop - start} rows", reason="absurd_size")
         capture, source = self._clock(start, stop, where)
@@ -100,34 +105,36 @@ class ZarrLog(RecordedLog):
         for feature, name in camera_names(self._pictures).items():
             array = self._arrays[feature]
             if array.shape[0] < stop:
-                raise IngestError(f"{where}: {feature}: {array.shape[0]} pictures", reason="short_video")
-            pictures = array.rows(self._holder, start, stop, notes)
+                raise IngestError(
+                    f"{where}: {feature}: {array.shape[0]} pictures, expected at least {stop}", reason="short_video"
+                )
+            pictures = array.rows(self._hierarchy, start, stop, notes)
             frames[name] = frame_stream(name, pictures, capture, self.rate_hz, f"{where}: {feature}")
         return Recording(series=series, frames=frames, notes=tuple(dict.fromkeys(notes)))
 
     def _clock(self, start: int, stop: int, where: str) -> tuple[NDArray[np.int64], TimeSource]:
         if CLOCK not in self._arrays:
             return periodic_ns(0, self.rate_hz, stop - start), "nominal"
-        times = self._arrays[CLOCK].rows(self._holder, start, stop).reshape(-1)
+        times = self._arrays[CLOCK].rows(self._hierarchy, start, stop).reshape(-1)
         return clock_ns(pa.table({CLOCK: widened(times)}), CLOCK, "", where)
 
     def _numbers(self, name: str, start: int, stop: int, notes: list[str]) -> NDArray[np.float64]:
-        values = self._arrays[name].rows(self._holder, start, stop, notes)
+        values = self._arrays[name].rows(self._hierarchy, start, stop, notes)
         return widened(values.reshape(stop - start, -1))
 
     def _read_ends(self, path: Path) -> NDArray[np.int64]:
-        array = load_array(self._holder, ENDS)
+        array = load_array(self._hierarchy, ENDS)
         if array is None or array.dtype.kind not in "iu" or len(array.shape) != 1:
-            raise IngestError(f"{path}: {ENDS} is no list of whole numbers", reason="wrong_type")
-        return np.asarray(array.rows(self._holder, 0, array.shape[0]), dtype=np.int64)
+            raise IngestError(f"{path}: expected a list of integers in {ENDS}", reason="wrong_type")
+        return np.asarray(array.rows(self._hierarchy, 0, array.shape[0]), dtype=np.int64)
 
 
 def _features(
     arrays: Mapping[str, ZarrArray],
 ) -> tuple[list[LogFeature], dict[str, tuple[str, ...]], list[str]]:
-    """Return the features, the arrays that each of UMI's is made of, and notes.
+    """Return the features, the arrays that make up each of UMI's features, and notes.
 
-    UMI records a hand-held gripper, which nobody commands: where it moved is what a robot is to do.
+    UMI records a hand-held gripper without commands; its motion becomes the action.
     """
     widths = {
         name: array.shape[1] if len(array.shape) == 2 else 1
@@ -136,7 +143,7 @@ def _features(
     }
     wide = [name for name, width in widths.items() if width > MAX_WIDTH]
     if wide:
-        raise IngestError(f"{wide[0]}: {widths[wide[0]]} numbers a row", reason="absurd_size")
+        raise IngestError(f"{wide[0]}: {widths[wide[0]]} numbers per row", reason="absurd_size")
     action = next((name for name in ACTIONS if name in widths), None)
     state = next((name for name in STATES if name in widths), None)
     parts = tuple(name for name in widths if (part := _POSE_PART.match(name)) and widths[name] == _PARTS[part[2]][0])

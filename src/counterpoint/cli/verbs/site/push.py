@@ -61,7 +61,7 @@ def run_push(arguments: PushArguments) -> Reply:
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     report = push(arguments.spool, config, progress=not arguments.json)
-    tally = report.tally
+    stats = report.stats
     parts = [
         f"{report.committed} episodes committed by {arguments.to}",
         f"{report.already} were there already",
@@ -69,8 +69,8 @@ def run_push(arguments: PushArguments) -> Reply:
     ]
     lines = [", ".join(parts)]
     lines.append(
-        f"sent {tally.sent_bytes / 1e6:.3f} MB for {tally.needed_bytes / 1e6:.3f} MB needed (ratio "
-        f"{tally.sent_ratio:.3f}), {tally.retries} retries, {report.seconds:.1f} s"
+        f"sent {stats.sent_bytes / 1e6:.3f} MB for {stats.needed_bytes / 1e6:.3f} MB needed (ratio "
+        f"{stats.sent_ratio:.3f}), {stats.retries} retries, {report.seconds:.1f} s"
     )
     if report.deleted:
         lines.append(f"{report.deleted} deleted from {arguments.spool}")

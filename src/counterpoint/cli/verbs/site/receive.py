@@ -52,13 +52,13 @@ def run_receive(arguments: ReceiveArguments) -> Reply:
     """Receive until Ctrl-C or SIGTERM."""
     from counterpoint.site.admission import Limits
     from counterpoint.site.receiver import Receiver
-    from counterpoint.site.serving import Listen, parse_listen, serve
+    from counterpoint.site.serving import ListenAddress, parse_listen, serve
     from counterpoint.site.tokens import Tokens
 
     host, port = parse_listen(arguments.listen)
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
         raise SiteError("--tls-cert and --tls-key belong together: give both for https, or none for http")
-    listen = Listen(host=host, port=port, certificate=arguments.tls_cert, key=arguments.tls_key)
+    listen = ListenAddress(host=host, port=port, certificate=arguments.tls_cert, key=arguments.tls_key)
     limits = Limits(
         max_sites=arguments.max_sites,
         requests_per_site=arguments.requests_per_site,

@@ -1,4 +1,4 @@
-"""Samples of one feature, gathered over all blocks of a log and put in order."""
+"""Samples of one feature, collected over all blocks of a log and put in order."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from numpy.typing import NDArray
 from counterpoint.core.errors import IngestError
 from counterpoint.ingest.files.columns import check_finite
 from counterpoint.ingest.messages.clock import capture_times
-from counterpoint.ingest.messages.pick import Picked
+from counterpoint.ingest.messages.extract import Extracted
 from counterpoint.ingest.messages.topic import Block
 from counterpoint.ingest.recording.episode import check_order
 from counterpoint.ingest.recording.recording import Series
 
 
 @dataclass(kw_only=True, eq=False)
-class Gathered:
-    """A growing series. Column names decide the order of the columns, whatever order a message has them in."""
+class SeriesBuilder:
+    """Builds a series. Columns are matched by name, whatever order a message has them in."""
 
     feature: str
     where: str
     names: tuple[str, ...]
     width: int
     strict: bool
-    """Whether a change of width or order in time is an error; else such a series is left out, or sorted."""
+    """Whether a change of width or times out of order are errors; otherwise the series is dropped, or sorted."""
     broken: bool = False
     pieces: list[tuple[NDArray[np.int64], ...]] = field(default_factory=list)
     values: list[NDArray[np.float64]] = field(default_factory=list)
     has_stamp: bool = True
 
-    def add(self, picked: Picked, block: Block, first: int) -> None:
+    def add(self, extracted: Extracted, block: Block, first: int) -> None:
         """Add samples of `block`, whose first message is number `first` of the topic.
 
         Raises:
             IngestError: `dimension_mismatch` where a strict series changes its columns.
         """
-        columns = self._columns(picked)
+        columns = self._columns(extracted)
         if columns is None:
             if self.strict:
                 raise IngestError(
-                    f"{self.where}: {self.feature}: {picked.values.shape[1]} numbers "
-                    f"({', '.join(picked.names) or 'no names'}) where it began with {self.width} "
-                    f"({', '.join(self.names) or 'no names'}); split the log where the robot changes",
+                    f"{self.where}: {self.feature}: {extracted.values.shape[1]} numbers "
+                    f"({', '.join(extracted.names) or 'no names'}), but its first message had {self.width} "
+                    f"({', '.join(self.names) or 'no names'}). Split the log where the robot changes",
                     reason="dimension_mismatch",
                 )
             self.broken = True
@@ -51,23 +51,23 @@ class Gathered:
             self.pieces.clear()
             self.values.clear()
             return
-        zeros = np.zeros(len(picked.rows), np.int64)
-        self.has_stamp &= picked.stamp_ns is not None
-        stamp = zeros if picked.stamp_ns is None else picked.stamp_ns
-        ahead = zeros if picked.ahead_ns is None else picked.ahead_ns
+        zeros = np.zeros(len(extracted.rows), np.int64)
+        self.has_stamp &= extracted.stamp_ns is not None
+        stamp = zeros if extracted.stamp_ns is None else extracted.stamp_ns
+        ahead = zeros if extracted.ahead_ns is None else extracted.ahead_ns
         self.pieces.append(
-            (first + picked.rows, block.log_ns[picked.rows], block.publish_ns[picked.rows], stamp, ahead)
+            (first + extracted.rows, block.log_ns[extracted.rows], block.publish_ns[extracted.rows], stamp, ahead)
         )
-        self.values.append(picked.values if columns == slice(None) else picked.values[:, columns])
+        self.values.append(extracted.values if columns == slice(None) else extracted.values[:, columns])
 
-    def _columns(self, picked: Picked) -> list[int] | slice | None:
-        if picked.values.shape[1] != self.width:
+    def _columns(self, extracted: Extracted) -> list[int] | slice | None:
+        if extracted.values.shape[1] != self.width:
             return None
-        if picked.names == self.names:
+        if extracted.names == self.names:
             return slice(None)
-        if len(set(self.names)) < len(self.names) or set(picked.names) != set(self.names):
+        if len(set(self.names)) < len(self.names) or set(extracted.names) != set(self.names):
             return None
-        return [picked.names.index(name) for name in self.names]
+        return [extracted.names.index(name) for name in self.names]
 
     def series(self) -> tuple[Series, list[str]]:
         """Return the samples in capture order and reason codes.
@@ -108,7 +108,7 @@ def empty_series(width: int) -> Series:
 def _superseded(
     index: NDArray[np.int64], capture: NDArray[np.int64], ahead: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return which points of trajectories were in force, and when: a newer trajectory ends the one before."""
+    """Return which points of trajectories took effect, and when: a newer trajectory replaces the one before."""
     changes = np.flatnonzero(np.diff(index)) + 1
     starts = np.concatenate([capture[changes], [np.iinfo(np.int64).max]])
     ends = starts[np.searchsorted(changes, np.arange(len(index)), side="right")]

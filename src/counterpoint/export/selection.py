@@ -1,4 +1,4 @@
-"""What an export takes out of a store: the episodes, and the features that all of them have."""
+"""Which episodes an export takes from a store, and the features that all of them have."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from counterpoint.store.files.layout import episode_folder
 
 
 @dataclass(kw_only=True)
-class Tally:
-    """What a format of rows could not keep as it was."""
+class Conversions:
+    """What a row-based format could not keep unchanged."""
 
     resampled: set[str] = field(default_factory=set)
-    """Streams whose samples are not one to one the rows."""
+    """Streams whose samples are not exactly one per row."""
     encoded: int = 0
-    """Videos that were encoded again."""
+    """Number of videos that were re-encoded."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """Episodes of one robot and what each of them has."""
+class Selection:
+    """Episodes of one robot, and the streams that all of them have."""
 
     store: Store
     episodes: tuple[EpisodeInfo, ...]
@@ -37,12 +37,12 @@ class Chosen:
     cameras: tuple[str, ...]
     """Image streams that every episode has."""
     left_out: dict[str, int]
-    """Streams that only some episodes have, and how many do."""
+    """Streams that only some episodes have, with the number of episodes."""
     fps: int
-    tally: Tally = field(default_factory=Tally)
+    conversions: Conversions = field(default_factory=Conversions)
 
     def low(self, info: EpisodeInfo) -> dict[str, Stream]:
-        """Return the kept vector and text streams of an episode."""
+        """Return the exported vector and text streams of an episode."""
         streams = self.store.low(info.episode_id)
         return {name: streams[name] for name in self.streams}
 
@@ -51,7 +51,7 @@ class Chosen:
         cameras = {name: self.store.frame_times(info.episode_id, name)[0] for name in self.cameras}
         where = f"episode {info.episode_id!r}"
         rows = align(self.low(info), cameras, self.fps, where, info.provenance.instruction)
-        self.tally.resampled |= set(rows.resampled)
+        self.conversions.resampled |= set(rows.resampled)
         return rows
 
     def video(self, info: EpisodeInfo, stream: str) -> Path:
@@ -61,7 +61,7 @@ class Chosen:
         return episode_folder(self.store.root, info.episode_id) / found.video
 
 
-def choose(
+def select(
     store: Store,
     *,
     robot: str | None = None,
@@ -69,16 +69,16 @@ def choose(
     episodes: Sequence[str] = (),
     with_cameras: bool = False,
     fps: int | None = None,
-) -> Chosen:
-    """Choose episodes of one robot.
+) -> Selection:
+    """Select episodes of one robot.
 
     Args:
-        store: where from.
-        robot: whose episodes; may be left out where the store has one robot.
+        store: the store to export from.
+        robot: whose episodes; optional where the store has one robot.
         task: only episodes of this task.
-        episodes: only these; all where empty.
-        with_cameras: leave out episodes that lack a camera which others have, instead of leaving out the camera.
-        fps: rows a second; the robot's control rate, rounded, where left out.
+        episodes: only these; empty for all.
+        with_cameras: drop episodes that lack a camera of the others, instead of dropping the camera.
+        fps: rows per second; None for the robot's control rate, rounded.
 
     Raises:
         ExportError: nothing to export, or several robots.
@@ -89,23 +89,25 @@ def choose(
     robots = Counter(each.embodiment for each in wanted)
     if robot is None and len(robots) > 1:
         counts = ", ".join(f"{name} ({count})" for name, count in robots.most_common())
-        raise ExportError(f"{store.root}: these formats hold one robot; choose with --robot: {counts}")
+        raise ExportError(f"{store.root}: expected one robot, found several; choose one with --robot: {counts}")
     kept = [each for each in wanted if robot is None or each.embodiment == robot]
     if with_cameras:
         cameras = {name for each in kept for name in _filled(each, image=True)}
         kept = [each for each in kept if cameras <= set(_filled(each, image=True))]
     if not kept:
         known = ", ".join(robots) or "none"
-        raise ExportError(f"{store.root}: no episode fits (robots among the others chosen: {known}); nothing to export")
+        raise ExportError(
+            f"{store.root}: no episode matches (robots of the other episodes: {known}); nothing to export"
+        )
     have = Counter(name for each in kept for name in _filled(each, image=None))
     described = {each.embodiment_sha256 for each in kept}
     if len(described) > 1:
         raise ExportError(
             f"{store.root}: robot {kept[0].embodiment!r} has {len(described)} descriptions among these episodes; "
-            "choose episodes of one of them with --episodes"
+            "choose episodes that share one with --episodes"
         )
     embodiment = store.read(kept[0].episode_id, 0, 0, streams=()).embodiment
-    return Chosen(
+    return Selection(
         store=store,
         episodes=tuple(kept),
         robot=embodiment,
@@ -116,12 +118,14 @@ def choose(
     )
 
 
-def check_has_action(chosen: Chosen) -> None:
+def check_has_action(selection: Selection) -> None:
     """Raise ExportError where some episode has no commands."""
-    if ACTION not in chosen.streams:
-        raise ExportError(f"{chosen.store.root}: not every episode has a stream {ACTION!r}; choose others")
+    if ACTION not in selection.streams:
+        raise ExportError(
+            f"{selection.store.root}: some episodes have no stream {ACTION!r}; choose others with --episodes"
+        )
 
 
 def _filled(info: EpisodeInfo, *, image: bool | None) -> list[str]:
-    """Return the streams that have samples, of one kind or (None) of all."""
+    """Return the streams with samples: image streams, others, or (None) all."""
     return [each.name for each in info.streams if each.samples and (image is None or (each.kind == "image") == image)]

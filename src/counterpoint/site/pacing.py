@@ -1,4 +1,4 @@
-"""How fast to send, and how long to wait after trouble."""
+"""How fast to send, and how long to wait after a failure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_PIECE_BYTES = 8 << 20
 
 
 class Bandwidth:
-    """A token bucket that all uploads of a sender share; holds a tenth of a second."""
+    """A token bucket shared by all uploads of a sender; its burst is a tenth of a second."""
 
     def __init__(self, bytes_per_s: float | None) -> None:
         """Limit to `bytes_per_s`; None for no limit."""
@@ -41,11 +41,11 @@ class Bandwidth:
 
 
 @dataclass
-class Patience:
-    """Waits that double with each failure, with jitter, until nothing has worked for too long."""
+class Backoff:
+    """Exponential backoff with jitter, until no request has succeeded for too long."""
 
     patience_s: float
-    """Give up when nothing has worked for this long."""
+    """Give up when no request has succeeded for this long."""
     failures: int = 0
     last_good_s: float = -1.0
 
@@ -54,12 +54,12 @@ class Patience:
         self.last_good_s = time.monotonic()
 
     def good(self) -> None:
-        """Something worked."""
+        """Record a success."""
         self.failures = 0
         self.last_good_s = time.monotonic()
 
     def is_over(self) -> bool:
-        """Whether it is time to give up."""
+        """Whether to give up."""
         return time.monotonic() - self.last_good_s > self.patience_s
 
     def next_wait_s(self, at_least_s: float = 0.0) -> float:
@@ -70,23 +70,23 @@ class Patience:
 
 
 class PieceSize:
-    """Bytes sent under one checksum: more while the link holds, fewer when it breaks.
+    """Bytes sent with one checksum: more while the link is good, fewer after a failure.
 
-    A piece that does not arrive whole is sent again, so pieces are short on a bad link.
+    A piece that arrives incomplete is sent again, so pieces are small on a bad link.
     """
 
     def __init__(self, limit_bytes_per_s: float | None) -> None:
         """Start small."""
         self.bytes = 256 << 10
         self._most = MAX_PIECE_BYTES
-        if limit_bytes_per_s is not None:  # at most about five seconds a piece
+        if limit_bytes_per_s is not None:  # about five seconds per piece at most
             self._most = int(min(MAX_PIECE_BYTES, max(MIN_PIECE_BYTES, limit_bytes_per_s * 5)))
             self.bytes = min(self.bytes, self._most)
 
     def grow(self) -> None:
-        """A piece arrived."""
+        """Record that a piece arrived."""
         self.bytes = min(self._most, self.bytes * 2)
 
     def shrink(self) -> None:
-        """A piece was lost."""
+        """Record that a piece was lost."""
         self.bytes = max(MIN_PIECE_BYTES, self.bytes // 4)

@@ -1,4 +1,4 @@
-"""Where the keys of a Zarr hierarchy are: files of a folder, or members of a zip, which is never extracted."""
+"""The keys of a Zarr hierarchy: files of a folder, or members of a zip, which is never extracted."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ METADATA = (".zarray", "zarr.json")
 ZIP_MAGIC = b"PK\x03\x04"
 MAX_VALUE_BYTES = 2**30
 MAX_MEMBERS = 20_000_000
-"""Most files in a zip; a reader looks at the name and claim of each."""
+"""Most files in a zip; each of them is checked."""
 MAX_COMPRESSION = 1100
 SLACK_BYTES = 2**16
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError, KeyError)
 
 
-class Holder(Protocol):
-    """Values by key, read whole."""
+class Hierarchy(Protocol):
+    """Values by key; each is read whole."""
 
     def size(self, key: str) -> int | None:
-        """Return the stored bytes of a value, None where there is none; raises IngestError `path_outside`."""
+        """Return the stored size of a value, None where there is none; raises IngestError `path_outside`."""
         ...
 
     def get(self, key: str) -> bytes | None:
@@ -34,12 +34,12 @@ class Holder(Protocol):
         ...
 
     def arrays(self, group: str) -> list[str]:
-        """Return the names of the arrays right below a group, sorted."""
+        """Return the names of the arrays directly below a group, sorted."""
         ...
 
 
 def has_episode_ends(path: Path) -> bool:
-    """Whether a folder or a zip holds the array that marks this layout."""
+    """Whether a folder or zip has the array that marks this layout."""
     if path.is_dir():
         return any((path / ENDS / name).is_file() for name in METADATA)
     if not starts_with(path, ZIP_MAGIC):
@@ -51,12 +51,12 @@ def has_episode_ends(path: Path) -> bool:
         return False
 
 
-def open_holder(path: Path) -> Holder:
+def open_hierarchy(path: Path) -> Hierarchy:
     """Open a folder or a zip; raises IngestError."""
-    return FolderHolder(path) if path.is_dir() else ZipHolder(path)
+    return FolderHierarchy(path) if path.is_dir() else ZipHierarchy(path)
 
 
-class FolderHolder:
+class FolderHierarchy:
     """A folder; links out of it are refused."""
 
     def __init__(self, root: Path) -> None:
@@ -64,7 +64,7 @@ class FolderHolder:
         self._root = root
 
     def size(self, key: str) -> int | None:
-        """Return the stored bytes of a value, None where there is none."""
+        """Return the stored size of a value, None where there is none."""
         path = inside(self._root, key)
         return path.stat().st_size if path.is_file() else None
 
@@ -77,18 +77,18 @@ class FolderHolder:
         return inside(self._root, key).read_bytes()
 
     def arrays(self, group: str) -> list[str]:
-        """Return the names of the arrays right below a group."""
+        """Return the names of the arrays directly below a group."""
         folder = inside(self._root, group)
         if not folder.is_dir():
             return []
         return [each.name for each in sorted(folder.iterdir()) if any((each / name).is_file() for name in METADATA)]
 
 
-class ZipHolder:
-    """A zip; every member's name and claim is checked before one is read."""
+class ZipHierarchy:
+    """A zip; the names and claimed sizes of all members are checked before any is read."""
 
     def __init__(self, path: Path) -> None:
-        """Read the directory of the zip.
+        """Read the zip's directory.
 
         Raises:
             IngestError: `empty_file`, `wrong_magic`, `damaged_zip`, `path_outside` or `absurd_size`.
@@ -96,12 +96,12 @@ class ZipHolder:
         self._path = path
         size = file_size(path, "a zip")
         if not starts_with(path, ZIP_MAGIC):
-            raise IngestError(f"{path}: not a zip", reason="wrong_magic")
+            raise IngestError(f"{path}: expected a zip", reason="wrong_magic")
         try:
             self._file = zipfile.ZipFile(path)
             self._members = {info.filename: info for info in self._file.infolist()}
         except _BAD_ZIP as error:
-            raise IngestError(f"{path}: damaged zip ({error}); copy it again", reason="damaged_zip") from error
+            raise IngestError(f"{path}: the zip is damaged ({error}); copy it again", reason="damaged_zip") from error
         if len(self._members) > MAX_MEMBERS:
             raise IngestError(
                 f"{path}: {len(self._members)} files in the zip, at most {MAX_MEMBERS}; unpack it", reason="absurd_size"
@@ -110,7 +110,7 @@ class ZipHolder:
             _check_member(path, name, info, size)
 
     def size(self, key: str) -> int | None:
-        """Return the stored bytes of a value, None where there is none."""
+        """Return the stored size of a value, None where there is none."""
         info = self._members.get(key)
         return None if info is None else info.compress_size
 
@@ -126,7 +126,7 @@ class ZipHolder:
             raise IngestError(f"{self._path}, {key}: damaged zip ({error})", reason="damaged_zip") from error
 
     def arrays(self, group: str) -> list[str]:
-        """Return the names of the arrays right below a group."""
+        """Return the names of the arrays directly below a group."""
         parts = [PurePosixPath(name).parts for name in self._members]
         depth = len(PurePosixPath(group).parts)
         found = {each[depth] for each in parts if len(each) == depth + 2 and each[-1] in METADATA}
@@ -137,10 +137,11 @@ def _check_member(path: Path, name: str, info: zipfile.ZipInfo, size: int) -> No
     pure = PurePosixPath(name)
     is_link = stat.S_ISLNK(info.external_attr >> 16)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name.split("/")[0] or is_link:
-        raise IngestError(f"{path}: member {name!r} leads out of the zip; refused", reason="path_outside")
+        raise IngestError(f"{path}: member {name!r} points outside the zip; refused", reason="path_outside")
     if info.compress_size > size or info.file_size > MAX_COMPRESSION * info.compress_size + SLACK_BYTES:
         raise IngestError(
-            f"{path}: member {name!r} of {info.compress_size} bytes claims {info.file_size}", reason="absurd_size"
+            f"{path}: member {name!r} claims to unpack from {info.compress_size} to {info.file_size} bytes; refused",
+            reason="absurd_size",
         )
 
 

@@ -1,4 +1,4 @@
-"""Coded frames of a log (one a message: H.264, H.265, AV1) into an mp4, without touching them."""
+"""Puts coded frames of a log (one per message: H.264, H.265, AV1) into an mp4 without changing them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ CODINGS: dict[str, Coding] = {
     "hevc": "hevc",
     "av1": "av1",
 }
-"""By the name that messages use."""
+"""By the names that messages use."""
 _DEMUXERS: dict[Coding, str] = {"h264": "h264", "hevc": "hevc", "av1": "obu"}
 
 
 def has_key_frame(packet: bytes, coding: Coding = "h264") -> bool:
-    """Whether decoding can begin with this packet: parameters and a key frame."""
+    """Whether decoding can begin with this packet: it has parameters and a key frame."""
     if coding == "av1":
         return AV1_SEQUENCE in _unit_types(packet)
     heads = {found[1][0] for found in _NAL.finditer(packet)}
@@ -44,13 +44,13 @@ def has_key_frame(packet: bytes, coding: Coding = "h264") -> bool:
 
 
 def _unit_types(packet: bytes) -> set[int]:
-    """Return the types of the units in one frame of AV1, as far as they can be told."""
+    """Return the types of the units in one AV1 frame, up to the first that cannot be parsed."""
     kinds: set[int] = set()
     place = 0
     while place < len(packet):
         head = packet[place]
         kinds.add(head >> 3 & 15)
-        if not head & 2:  # without a size it is the last
+        if not head & 2:  # a unit without a size is the last
             break
         place += 2 if head & 4 else 1
         length = shift = 0
@@ -67,7 +67,7 @@ def _unit_types(packet: bytes) -> set[int]:
 def pack_packets(
     packets: Sequence[bytes], where: str, coding: Coding = "h264"
 ) -> tuple[bytes, NDArray[np.int64], int, int]:
-    """Put coded frames, the first a key frame, into an mp4; return it, its pts, height and width.
+    """Put coded frames, beginning with a key frame, into an mp4; return it, its pts, height and width.
 
     Raises:
         IngestError: `unreadable_video`.
@@ -77,14 +77,14 @@ def pack_packets(
             template = source.streams.video[0]
             height, width = template.height, template.width
             if not (height and width):
-                raise IngestError(f"{where}: video without a picture size", reason="unreadable_video")
+                raise IngestError(f"{where}: the video does not state its picture size", reason="unreadable_video")
             marked = ((data, index == 0 or has_key_frame(data, coding)) for index, data in enumerate(packets))
             data, pts = mux(template, marked)
     except (av.error.FFmpegError, StoreError, ValueError, IndexError, MemoryError) as error:
         if isinstance(error, IngestError):
             raise
         raise IngestError(
-            f"{where}: {coding} that cannot be put into an mp4 ({error})", reason="unreadable_video"
+            f"{where}: {coding} frames cannot be put into an mp4 ({error})", reason="unreadable_video"
         ) from error
     if len(pts) != len(packets):
         raise IngestError(f"{where}: {len(packets)} packets gave {len(pts)} frames", reason="unreadable_video")
@@ -107,5 +107,5 @@ def mux(template: av.VideoStream, packets: Iterable[tuple[bytes, bool]]) -> tupl
 
 
 def _begun(packet: bytes, coding: Coding) -> bytes:
-    """Return what a demuxer of the bare stream wants: AV1 begins with a temporal delimiter, which mp4 leaves out."""
+    """Return the packet as a demuxer of the bare stream expects it: AV1 needs a temporal delimiter first."""
     return b"\x12\x00" + packet if coding == "av1" and packet[:1] != b"\x12" else packet

@@ -1,6 +1,6 @@
-"""Video for other formats: coded frames are copied where they are the rows, and encoded again only where not.
+"""Video for other formats: coded frames are copied where they match the rows, and re-encoded otherwise.
 
-Several episodes go into one mp4, as LeRobot v3.0 has them: each continues the clock of the one before.
+Several episodes may share one mp4, as in LeRobot v3.0: each continues the clock of the previous one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from counterpoint.store.episodes.video import opened
 
 GROUP_OF_PICTURES = 10
 CRF = 18
-"""Of frames that have to be encoded again; hardly visible loss."""
+"""Quality of re-encoded frames; hardly any visible loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +39,17 @@ class Clip:
 
     path: Path
     ranks: NDArray[np.int64]
-    """[packets], place of each packet in presentation order."""
+    """[packets], position of each packet in presentation order."""
     leading: int
-    """Frames before the first row, kept because others are decoded from them."""
+    """Frames before the first row, kept because later ones depend on them."""
     delay: int
-    """How many packets decoding runs ahead of presentation; 0 without B-frames."""
+    """By how many packets decoding runs ahead of presentation; 0 without B-frames."""
     parameters: tuple[object, ...]
-    """Clips with equal parameters may share a file."""
+    """Clips with equal parameters can share a file."""
 
 
 def clip_of(path: Path, pts: NDArray[np.int64]) -> Clip | None:
-    """Return the clip whose frames at `pts` (a row each) can be copied; None where rows skip or repeat frames.
+    """Return the clip whose frames at `pts` (one row each) can be copied; None where rows skip or repeat frames.
 
     Raises:
         StoreError: not a readable video.
@@ -70,15 +70,15 @@ def clip_of(path: Path, pts: NDArray[np.int64]) -> Clip | None:
     return Clip(path=path, ranks=ranks, leading=int(places[0]), delay=delay, parameters=parameters)
 
 
-class FilmWriter:
-    """Writes one mp4 of one or more episodes."""
+class Mp4Writer:
+    """Writes one mp4 with one or more episodes."""
 
     def __init__(self, path: Path, fps: int) -> None:
-        """Write to `path`, at `fps` frames a second."""
+        """Write to `path`, at `fps` frames per second."""
         self.path = path
         self.fps = fps
         self.frames = 0
-        """Presented so far: where the next episode starts."""
+        """Frames so far, which is where the next episode starts."""
         self._parameters: tuple[object, ...] | None = None
         self._delay = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class FilmWriter:
         self._stream: VideoStream | None = None
 
     def fits(self, clip: Clip | None) -> bool:
-        """Whether the clip may follow what is in the file; only copied clips share one."""
+        """Whether the clip can follow what is in the file; only copied clips share a file."""
         if self._parameters is None:
             return self._stream is None
         return clip is not None and clip.parameters == self._parameters and clip.delay <= self._delay
@@ -113,9 +113,9 @@ class FilmWriter:
         return Segment(start_s=start / self.fps, end_s=(start + rows) / self.fps, is_copied=True)
 
     def encode(self, frames: Iterator[NDArray[np.uint8]]) -> Segment:
-        """Encode frames uint8 [height, width, 3] as H.264; odd sides lose their last line."""
+        """Encode frames uint8 [height, width, 3] as H.264; odd sides lose their last row or column."""
         if self._stream is not None:
-            raise ExportError(f"{self.path}: encoded frames need a file of their own")
+            raise ExportError(f"{self.path}: encoded frames need their own file")
         count = 0
         for frame in frames:
             height, width = (side - side % 2 for side in frame.shape[:2])

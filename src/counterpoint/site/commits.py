@@ -1,4 +1,4 @@
-"""From complete uploads to a committed episode: what is still missing, what is refused, the receipt.
+"""From complete uploads to committed episodes: what is missing, what is refused, and the receipts.
 
 commit(site, episode) -> already | refused | open + missing files | committed
 """
@@ -40,18 +40,18 @@ State = Literal["committed", "already", "open", "refused"]
 
 @dataclass(frozen=True, kw_only=True)
 class CommitResult:
-    """Where an episode stands after it was asked to be committed."""
+    """State of an episode after a request to commit it."""
 
     state: State
     reason: str = ""
-    """Of a refusal: a stable code."""
+    """For refusals: a stable code."""
     message: str = ""
     missing: tuple[Wanted, ...] = ()
-    """Of an open episode: the files that must come."""
+    """For open episodes: the files that must still be sent."""
     spoilt: tuple[str, ...] = ()
-    """Hashes of files that came whole and were wrong; their bytes are dropped and they are missing again."""
+    """Hashes of files that arrived with the wrong content; their bytes are dropped, and they are missing again."""
     needs_bytes: int = 0
-    """Of an open episode: room for all its files."""
+    """For open episodes: the size of all its files."""
 
     def to_dict(self) -> dict[str, Json]:
         """Return the body of the answer."""
@@ -62,17 +62,17 @@ class CommitResult:
         return body | ({"missing": missing, "spoilt": [*self.spoilt]} if self.state == "open" else {})
 
 
-class Intake:
+class Commits:
     """Commits episodes into the store at `root`; one process at a time.
 
     All methods block. Calls for one episode of one site must not overlap.
 
     Raises:
-        SiteError: another receiver is at work on this store.
+        SiteError: another receiver is using this store.
     """
 
     def __init__(self, root: Path, incoming: Incoming) -> None:
-        """Open the receipts and finish what a crash interrupted between commit and receipt."""
+        """Open the receipts, and finish commits that a crash left without a receipt."""
         self.root = root
         self.incoming = incoming
         self._receipts = Journal(root / RECEIPTS)
@@ -85,19 +85,19 @@ class Intake:
         self._refusals.close()
 
     def manifest(self, site: str, episode: str) -> EpisodeInfo | None:
-        """Return the manifest that came whole for this episode, or None.
+        """Return the manifest received for this episode, or None.
 
         Raises:
-            IngestError: it came and cannot be used.
+            IngestError: it is complete but cannot be used.
         """
         data = self._manifest_bytes(site, episode)
         return None if data is None else check_manifest(data)
 
     def commit(self, site: str, episode: str, episode_id: str) -> CommitResult:
-        """Commit the episode whose manifest has hash `episode`, if all is there; any number of times.
+        """Commit the episode whose manifest has hash `episode` if it is complete; may be repeated.
 
         Raises:
-            StoreError: the store's disk refuses.
+            StoreError: the store cannot be written.
         """
         if self._is_committed(episode, episode_id) and not self.incoming.folder(site, episode).is_dir():
             return CommitResult(state="already")
@@ -122,11 +122,15 @@ class Intake:
         match place_of(self.root, info):
             case "same":
                 marker = self.incoming.folder(site, episode) / COMMITTING
-                state: State = "committed" if marker.is_file() else "already"  # else the receipt could not be written
+                state: State = (
+                    "committed" if marker.is_file() else "already"
+                )  # otherwise the receipt could not be written
                 self._finish(site, episode, info, state)
                 return CommitResult(state=state)
             case "taken":
-                message = f"episode {info.episode_id!r} is there already with other content; it is not overwritten"
+                message = (
+                    f"episode {info.episode_id!r} is already in the store with other content, which is not overwritten"
+                )
                 raise IngestError(message, reason="conflict")
             case "free":
                 return self._try_files(site, episode, data, info)
@@ -193,7 +197,7 @@ class Intake:
         return upload.part.read_bytes() if upload is not None and upload.is_complete else None
 
     def _is_committed(self, episode: str, episode_id: str) -> bool:
-        """Whether this very manifest is in the store; a sender that lost its ledger asks so."""
+        """Whether this manifest is in the store; a sender that lost its ledger asks this."""
         try:
             return sha256_hex((episode_folder(self.root, episode_id) / MANIFEST).read_bytes()) == episode
         except (StoreError, OSError):
@@ -209,7 +213,7 @@ class Intake:
                 continue
             info = check_manifest(data)
             if not self._is_committed(episode, info.episode_id):
-                continue  # the crash came before the commit: the sender asks again
+                continue  # the crash was before the commit; the sender asks again
             if (site, episode) in known:
                 self.incoming.remove(site, episode)
             else:
