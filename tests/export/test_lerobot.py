@@ -132,7 +132,7 @@ def test_a_full_folder_is_left_alone(tmp_path: Path, make_store: MakeStore) -> N
 
 def test_nothing_to_export_says_so(tmp_path: Path, make_store: MakeStore) -> None:
     store = make_store(episode(0, 5))
-    with pytest.raises(ExportError, match="no episode fits"):
+    with pytest.raises(ExportError, match="--task fly"):
         export_store(store.root, tmp_path / "out", "mcap", task="fly", progress=False)
     with pytest.raises(ExportError, match="1 to 1000"):
         export_store(store.root, tmp_path / "out", "mcap", fps=0, progress=False)

@@ -96,8 +96,9 @@ def select(
         kept = [each for each in kept if cameras <= set(_filled(each, image=True))]
     if not kept:
         known = ", ".join(robots) or "none"
+        wanted_flags = [f"--{flag} {value}" for flag, value in (("robot", robot), ("task", task)) if value]
         raise ExportError(
-            f"{store.root}: no episode matches (robots of the other episodes: {known}); nothing to export"
+            f"{store.root}: no episode matches {' '.join(wanted_flags) or 'the selection'}; robots: {known}"
         )
     have = Counter(name for each in kept for name in _filled(each, image=None))
     described = {each.embodiment_sha256 for each in kept}
