@@ -107,7 +107,7 @@ def test_a_hopeless_expert_is_given_up(tmp_path: Path) -> None:
 def test_bad_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least 1 episode"):
         run(tmp_path, 0)
-    with pytest.raises(ConfigError, match="needs other arms"):
+    with pytest.raises(ConfigError, match="does not fit robot"):
         run(tmp_path, 1, task=load_task("lift_box"))
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "data.bin").write_bytes(b"x")
@@ -141,7 +141,7 @@ def test_interrupted_collection_goes_on(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=300)
     assert process.returncode != 0
-    assert "the same command goes on from here" in error
+    assert "Re-run the same command" in error
     there = len(Store.open(store).episodes)
     assert 0 < there < 400
     summary = run(store, there + 1)

@@ -39,13 +39,16 @@ def test_the_first_step_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None
 def test_steps_are_told_as_time(make_config: Make) -> None:
     words = forecast(make_config(steps=7300), SLOW, 100, 50.0, hours=3.0)
     assert "15,000 tokens/s" in words
-    assert "remaining 7,200 steps take about 60 min and 300.0 passes over the 3.00 h" in words
+    assert "remaining 7,200 steps take about 60 min and 300.0 passes over the training data of 3 h 00 min" in words
     assert "loader-workers" not in words
 
 
 def test_a_time_budget_is_told_as_steps(make_config: Make) -> None:
     words = forecast(make_config(steps=None, max_seconds=180.0), SLOW, 100, 50.0, hours=3.25)
-    assert "time budget of 3 min is enough for about 360 steps and 10.0 passes over the 3.25 h" in words
+    assert (
+        "time budget of 3 min is enough for about 360 steps and 10.0 passes over the training data of 3 h 15 min"
+        in words
+    )
     assert "--max-seconds" in words
 
 

@@ -107,7 +107,7 @@ def test_time_budget_bounds_the_run(make_config: Make, sources: Sources) -> None
 def test_existing_run_is_not_overwritten(make_config: Make, sources: Sources) -> None:
     config = make_config(steps=2)
     train(config, sources=sources, progress=False)
-    with pytest.raises(TrainingError, match=r"holds a run already.*--resume"):
+    with pytest.raises(TrainingError, match=r"already holds a run .*--resume"):
         train(config, sources=sources, progress=False)
 
 

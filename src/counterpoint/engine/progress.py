@@ -104,11 +104,11 @@ class Progress:
         rate = (self.done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
         amount = _amount(self.done, self.total, self._unit) if self._unit else ""
         share = f"{100 * self.done / self.total:.0f}%" if self.total else ""
-        parts = [f"{amount} ({share})" if amount and share else amount or share, f"{_seconds(elapsed_s)} elapsed"]
+        parts = [f"{amount} ({share})" if amount and share else amount or share, f"{duration_text(elapsed_s)} elapsed"]
         if rate > 0 and self._unit not in ("", "s"):
             parts.append(f"{_megabytes(rate)}/s" if self._unit == "B" else f"{rate:.3g} {self._unit}s/s")
         if rate > 0 and self.total is not None and self.done < self.total:
-            parts.append(f"about {_seconds((self.total - self.done) / rate)} left")
+            parts.append(f"about {duration_text((self.total - self.done) / rate)} left")
         return f"{self._label}: {', '.join(filter(None, parts))}{'; ' if self.status else ''}{self.status}"
 
     def _write(self) -> None:
@@ -127,7 +127,8 @@ def _megabytes(count: float) -> str:
     return f"{count / 1e6:.1f} MB"
 
 
-def _seconds(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Return a duration in the unit that suits it."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

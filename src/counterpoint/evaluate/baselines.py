@@ -1,7 +1,7 @@
-"""Three policies that know nothing: hold still, repeat the last action, extrapolate it.
+"""Three simple baselines: hold still, repeat the last action, extrapolate it.
 
-They are the yardstick of every table: a model that does not beat them has learned nothing. All
-three speak the policy protocol, so they are evaluated by the same lines as a model.
+Every table compares with them: a model that does not beat them has learned nothing. They implement the
+policy protocol, so the code that evaluates a model evaluates them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from counterpoint.core.stream import Stream
 KNOT_S = 0.05
 NUM_KNOTS = 16
 TREND_S = 0.3
-"""Linear extrapolation fits the actions of this long."""
+"""Linear extrapolation fits the actions of the last seconds, this many."""
 
 
 def hold_command(embodiment: Embodiment, streams: dict[str, Stream]) -> NDArray[np.float32]:

@@ -1,11 +1,11 @@
 """One episode in a world whose clock does not wait for the policy.
 
-A decision asks at `now`; its answer exists `delay` later. What the robot does meanwhile is the
-strategy (times of one decision with a delay of 100 ms, control ticks every 50 ms):
+The policy is asked at `now` and answers `delay` later. The execution strategy decides what the robot does
+meanwhile (here one decision with a delay of 100 ms and control ticks every 50 ms):
 
     tick              t0        t0+50     t0+100    t0+150
-    trained_delay     old       old       new       new        told ready = t0+100 and the old commands until then
-    naive             old       old       new       new        told ready = t0, nothing is committed
+    trained_delay     old       old       new       new        policy gets ready = t0+100 and the old commands until then
+    naive             old       old       new       new        policy gets ready = t0 and no committed commands
     synchronous       stand     stand     new(0)    new(50)    the robot waits; the chunk starts when it is in
 """
 
@@ -28,7 +28,7 @@ STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 class LiveWorld(Protocol):
-    """What closed loop needs of a world; `sim.World` is one."""
+    """What `ClosedLoop` needs of a world; `sim.World` has it."""
 
     @property
     def time_ns(self) -> int:
@@ -100,8 +100,8 @@ class ClosedLoop:
     def observe(self, expected_delay_s: float) -> Observation:
         """Return what the policy is shown at this decision, which it will answer in `expected_delay_s`."""
         now = self.world.time_ns
-        is_told = self._config.strategy == "trained_delay"  # the others plan from now, whenever the answer comes
-        ready = now + seconds_to_ns(expected_delay_s) if is_told else now
+        knows_delay = self._config.strategy == "trained_delay"  # the others plan from now on, whatever the delay
+        ready = now + seconds_to_ns(expected_delay_s) if knows_delay else now
         observation = self.world.observation(ready_ns=ready, context_s=self._config.context_s)
         if self._last is None:
             self._last = hold_command(observation.embodiment, observation.streams)

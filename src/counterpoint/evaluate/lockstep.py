@@ -16,32 +16,32 @@ Delay = float | Literal["measured"]
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
-    """What became of one episode."""
+    """Result of one episode."""
 
     success: bool
     duration_s: float
     delay_s: float
-    """Mean inference delay that the episode saw."""
+    """Mean inference delay in the episode."""
     decisions: int
 
 
 class DelaySource:
-    """Where delays come from: a number, or timing each answer."""
+    """Inference delays: a fixed number, or the measured time of each answer."""
 
     def __init__(self, delay_ms: Delay) -> None:
-        """Start from the number, or from nothing known."""
+        """Start from the given number, or from 0 where it will be measured."""
         self.is_measured = delay_ms == "measured"
         self.expected_s = 0.0 if delay_ms == "measured" else delay_ms / 1000
-        """What the policy is told to expect."""
+        """Delay that the policy is asked to plan for."""
 
     def warm_up(self, policy: Policy, loop: ClosedLoop) -> None:
-        """Time an answer that is thrown away; the very first call of a process is slow and not counted."""
+        """Time an answer and discard it; a first answer, which is slow in every process, is not counted."""
         for _ in range(2):
             observation = loop.observe(self.expected_s)
             self.expected_s = _timed(lambda seen=observation: policy.act(seen))  # type: ignore[misc]  # bound now
 
     def note(self, took_s: float) -> None:
-        """Learn from an answer that took `took_s`."""
+        """Update the expected delay with an answer that took `took_s`."""
         self.expected_s += 0.1 * (took_s - self.expected_s)
 
 
@@ -84,7 +84,7 @@ def run_lockstep(
 
 
 def _decide(policy: Policy, loops: Sequence[ClosedLoop], source: DelaySource) -> list[float]:
-    """Take a decision in every loop; return the delay of each in seconds."""
+    """Take a decision in every loop and return the delay of each, seconds."""
     if not loops:
         return []
     observations = [loop.observe(source.expected_s) for loop in loops]

@@ -6,7 +6,7 @@ Units. Actions are compared in normalised units: each acting channel is divided 
 the standard deviation over all held-out decisions and knots of that robot of the logged action
 relative to its base (joint positions: the measured joint at the decision; other channels: nothing).
 The scale comes from the data alone, never from a checkpoint, so two models are always compared in the
-same unit. An error of 1 is that of always answering the mean.
+same unit. Always answering the mean gives an error of 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 SCALE_FLOOR = 5e-3
-"""Least scale of a channel, in its own unit (rad, m or opening): a channel that hardly moves is not blown up."""
+"""Least scale of a channel in its unit (rad, m or opening), so that errors of still channels are not amplified."""
 
 
 def channel_scale(relative_BKC: Float, valid_BK: Bool) -> Float:
@@ -38,7 +38,7 @@ def squared_error(samples_BSKC: Float, target_BKC: Float) -> Float:
 def next_action_mse(samples_BSKC: Float, target_BKC: Float, valid_BK: Bool) -> Float:
     """Return the error of each decision over its valid knots, [B], in the units given.
 
-    Every sample counts by itself: it is the error of one answer of the policy, not of their mean.
+    Each sample counts separately: this is the expected error of one answer, not the error of the mean answer.
     """
     error = squared_error(samples_BSKC, target_BKC) * valid_BK
     return np.asarray(error.sum(axis=1) / np.maximum(valid_BK.sum(axis=1), 1))

@@ -3,8 +3,8 @@
     episode --decision times every stride--> observations (what had arrived, actions strictly before)
             --policy.act_batch, several samples--> chunks --at the knots--> metrics, beside three baselines
 
-Works through the policy protocol alone, so a checkpoint, a baseline and a remote policy are judged by
-the same lines. Errors are in the normalised units of `metrics`; intervals come from drawing episodes.
+Only the policy protocol is used, so checkpoints, baselines and remote policies are evaluated by the same code.
+Errors are in the normalised units of `metrics`; intervals resample episodes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class OfflineConfig:
     """Which decisions are judged, and how finely."""
 
     samples: int = 4
-    """Answers drawn a decision; the error averages over them, the divergence needs several."""
+    """Answers sampled for each decision; the error is their average, the divergence needs several."""
     stride_s: float = 0.25
     """Time between decisions of an episode, seconds."""
     max_decisions: int = 400
@@ -97,7 +97,7 @@ class OfflineResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decisions:
-    """Everything of one robot that policies are compared on."""
+    """The decisions of one robot on which policies are compared."""
 
     observations: list[Observation]
     target: Float
@@ -190,7 +190,7 @@ def gather_decisions(
     if not observations:
         raise CounterpointError(
             f"evaluate: none of the {len(chosen)} held-out episodes of robot {chosen[0].embodiment!r} holds a "
-            "decision with an action after it; are they shorter than a knot?"
+            "decision with an action after it. Are they shorter than knot_s?"
         )
     target, valid = np.stack(targets), np.stack(valids)
     return Decisions(
@@ -207,7 +207,7 @@ def gather_decisions(
 def observe(robot: Embodiment, streams: dict[str, Stream], now_ns: int, context_s: float) -> Observation:
     """Return what a policy would have known at `now_ns`: arrived events, and actions strictly before.
 
-    The newest arrived event of every stream is kept however old it is (an instruction is said once).
+    The newest arrived event of every stream is kept however old it is (an instruction is given once).
     """
     seen = {}
     for name, stream in streams.items():

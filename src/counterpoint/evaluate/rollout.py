@@ -4,7 +4,7 @@
 
 Evaluation worlds are seeded `EVALUATION_SEED + i`; collection stays below, so no policy is judged on a
 world it was trained in. Groups are a function of the configuration alone: the number of workers
-changes the time taken, never the result (but for `measured` delays, which are the machine's).
+changes the duration, never the result (except for `measured` delays, which depend on the machine).
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from counterpoint.evaluate.statistics import wilson_interval
 from counterpoint.evaluate.worlds import Group, fitting_pairs, run_group
 
 EVALUATION_SEED = 2**31
-"""Evaluation worlds count up from here; collection draws its worlds below (31-bit hashes)."""
+"""Seeds of evaluation worlds start here; those of collection lie below (31-bit hashes)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig:
-    """What is rolled out."""
+    """Which policy runs in which worlds."""
 
     policy: str
     """Checkpoint folder, or `expert`, `hold`, `repeat`, `linear`."""
     robots: tuple[str, ...]
     tasks: tuple[str, ...]
-    """Every robot does every task that fits it; a pair that does not fit is left out."""
+    """Every robot does every task that fits it; other pairs are skipped."""
     delays_ms: tuple[Delay, ...] = (0.0,)
     """Inference delay in world time, or `measured`: the wall-clock time of this machine."""
     episodes: int = 20
     """Episodes a robot, task and delay; the same worlds for each delay."""
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     seed: int = 0
-    """First evaluation world, counted from `EVALUATION_SEED`; at least 0, for collection draws its worlds below."""
+    """First evaluation world, counted from `EVALUATION_SEED`; at least 0: collection's worlds lie below."""
     lanes: int = 10
     """Worlds in lockstep, answered in one batch."""
     workers: int = 2
-    """Worker processes; 1 runs in this process. Measured delays are honest with 1 only."""
+    """Worker processes; 1 runs in this process. Use 1 for measured delays: other workers slow the policy down."""
     budget_s: float | None = None
-    """No new group starts after this time; rows keep what was run, and are null where that is nothing."""
+    """No new group starts after this time. Rows report the episodes that ran, and null where none did."""
     video_dir: Path | None = None
     """Where to write one mp4 a robot, task and delay; None writes none."""
     videos: int = 1
@@ -62,7 +62,9 @@ class RolloutConfig:
             if value < 1:
                 raise ConfigError(f"rollout.{name}: expected at least 1, got {value}")
         if self.seed < 0:
-            raise ConfigError(f"rollout.seed: expected at least 0 (training worlds lie below), got {self.seed}")
+            raise ConfigError(
+                f"rollout.seed: expected at least 0 (seeds of training worlds lie below), got {self.seed}"
+            )
         bad = [delay for delay in self.delays_ms if delay != "measured" and not 0 <= delay < 10_000]
         if bad or not self.delays_ms:
             raise ConfigError(f"rollout.delays_ms: expected milliseconds in [0, 10000) or 'measured', got {bad}")
@@ -70,7 +72,7 @@ class RolloutConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutResult:
-    """Success of one policy on one robot and task at one delay; without episodes where the budget ran out before."""
+    """Success of one policy on one robot and task at one delay; without episodes if the budget ran out first."""
 
     policy: str
     robot: str
@@ -107,7 +109,7 @@ class RolloutResult:
 
 
 def plan_groups(config: RolloutConfig) -> list[Group]:
-    """Return the groups to run, delays interleaved so that a budget that runs out cuts all rows alike.
+    """Return the groups to run, with delays interleaved so that all rows lose equally where the budget runs out.
 
     Raises:
         ConfigError: no task fits any of the robots.

@@ -30,7 +30,7 @@ class Interval:
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a success rate (Wilson 1927), sound also at 0 and at all.
+    """Return Wilson's score interval of a success rate (Wilson 1927), valid also for 0 and for all successes.
 
     Raises:
         CounterpointError: no trials, or more successes than trials.
@@ -57,8 +57,8 @@ def bootstrap_mean(
 ) -> Interval:
     """Return a percentile interval of the mean of `values` [n], resampling whole clusters (episodes).
 
-    Decisions of one episode are not independent, so episodes are drawn, never decisions. With one
-    cluster the interval is unbounded: nothing is known of the spread.
+    Decisions of one episode are not independent, so whole episodes are resampled (Efron and Tibshirani 1993).
+    With one cluster the interval is unbounded, because the spread is unknown.
     """
     _, index = np.unique(clusters, return_inverse=True)
     sums, counts = np.bincount(index, weights=values), np.bincount(index)

@@ -1,8 +1,8 @@
 """The simulated side of a rollout: builds worlds, runs one group in lockstep, films the first of them.
 
-The expert is a special case: it reads the world's true state, which no policy may. It is asked at every
-control tick and its command is executed the group's delay later, so its row shows what the delay
-alone does to a reactive controller that cannot plan ahead.
+The expert is a special case: it reads the world's true state, which no policy may. It decides at every
+control tick and its command is executed after the group's delay. Its row therefore shows the effect of the
+delay on a reactive controller that cannot plan ahead.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def fitting_pairs(robots: Sequence[str], tasks: Sequence[str]) -> list[tuple[str
 
 
 def run_group(group: Group) -> tuple[list[EpisodeResult], list[Path]]:
-    """Run a group to the end; return one outcome a seed, and the videos written."""
+    """Run a group to the end; return one result a seed, and the videos written."""
     robot, task = load_robot(group.robot), load_task(group.task)
     worlds = [World(robot, task, seed=seed) for seed in group.seeds]
     filmed = group.videos if group.video_dir is not None else 0
@@ -94,7 +94,7 @@ def load_policy(name: str) -> Policy:
 def _run_expert(world: World, delay_ms: Delay, after_tick: Callable[[], None]) -> EpisodeResult:
     """Ask the expert every tick; execute its command `delay_ms` later, standing still before the first."""
     if delay_ms == "measured":
-        raise PolicyError("the expert has no inference to measure; give its delay in milliseconds")
+        raise PolicyError("the expert has no inference time to measure; give its delay in milliseconds")
     expert = Expert(world)
     start_ns, decisions = world.time_ns, 0
     answers: deque[tuple[int, NDArray[np.float32]]] = deque()

@@ -3,5 +3,5 @@
     Robot + Task + seed --scene--> model --World--> step(command) -> streams, state, success
     World --collect--> store of episodes;  World --env--> gymnasium environment
 
-Learning, and judging policies, are left to `train` and `evaluate`.
+`train` trains policies and `evaluate` judges them.
 """

@@ -1,4 +1,4 @@
-"""Where a robot's channels and a layout's objects live in a compiled model, and what touches what."""
+"""Index arrays from a robot's channels and a layout's objects into a compiled model, and the contacts of the hands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Touches:
     """Contacts of the hands at one instant."""
 
     force: Float
-    """[arms, 3], what the world does to each hand, N, base frame."""
+    """[arms, 3], force of the world on each hand, N, base frame."""
     touching: tuple[frozenset[int], ...]
     """For each arm, objects that its hand touches."""
     gripping: tuple[frozenset[int], ...]
@@ -84,7 +84,7 @@ class Bindings:
 
 
 def _owner(model: mujoco.MjModel, groups: list[set[int]]) -> Int:
-    """Return for every geom the index of the group that its body is in, -1 for none."""
+    """Return the index of the group that each geom's body belongs to, -1 for none; int64 [geoms]."""
     owner = np.full(model.ngeom, -1, dtype=np.int64)
     for index, bodies in enumerate(groups):
         owner[np.isin(model.geom_bodyid, list(bodies))] = index

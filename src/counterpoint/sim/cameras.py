@@ -1,9 +1,9 @@
 """Cameras by name, and rendering without a screen.
 
-    "front"  "front:96x96@20"  "wrist:64x64"      name, optional size and rate
+    "front"  "front:96x96@20"  "wrist:64x64"      name, optional size (pixels) and rate (Hz)
 
-A camera's context on the graphics driver costs tens of milliseconds, so each process keeps one
-for all worlds whose models upload nothing (no meshes, no textures), which is how ours are built.
+Creating a graphics context takes tens of milliseconds. Each process therefore shares one among all worlds
+whose models upload nothing (no meshes, no textures); the models of `scene` are built that way.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def render_frame(model: mujoco.MjModel, data: mujoco.MjData, camera: str, *, hei
     """
     size = next((size for size in BUFFER_LADDER if size >= max(height, width)), 0)
     if not size:
-        raise ConfigError(f"camera {camera!r}: frames up to {BUFFER_LADDER[-1]} pixels, got {width}x{height}")
+        raise ConfigError(
+            f"camera {camera!r}: expected at most {BUFFER_LADDER[-1]} pixels a side, got {width}x{height}"
+        )
     context = _context(size) if _uploads_nothing(model) else _new_context(model, size)
     scene = _scene_of(model)
     view = mujoco.MjvCamera()
@@ -129,9 +131,9 @@ def _start_driver() -> object:
             from mujoco.gl_context import GLContext  # deferred: needs a graphics driver
         context = GLContext(64, 64)
         context.make_current()
-    except Exception as error:  # the drivers raise their own and bare errors
+    except Exception as error:  # drivers raise errors of their own
         raise CounterpointError(
-            f"cannot start off-screen rendering ({error!r}); install libegl1, libegl-mesa0 and libgl1-mesa-dri, "
-            "or go on without cameras"
+            f"Off-screen rendering cannot start ({error!r}). Install libegl1, libegl-mesa0 and libgl1-mesa-dri, "
+            "or run without cameras"
         ) from error
     return context

@@ -2,9 +2,9 @@
 
     attempts 0, 1, 2, ...  --workers-->  successes are added to the store by the worker itself
 
-An attempt is begun only while what is kept and what is under way could still be too few, so the
-store ends up with the first `num_episodes` successes, whatever the number of workers. Episodes that are
-there already are not run again: after Ctrl-C or a crash, the same call goes on.
+A new attempt starts only while kept episodes and running attempts together could still be too few. The store
+therefore ends up with the first `num_episodes` successes for any number of workers. Episodes that the store
+already has are not run again, so the same call resumes after Ctrl-C or a crash.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from counterpoint.store import StoreWriter
 P = ParamSpec("P")
 T = TypeVar("T")
 PATIENCE = 20
-"""Collecting gives up when more than half of the attempts, and at least so many, have failed."""
+"""Collecting gives up after at least this many failures, if more than half of the attempts failed."""
 AHEAD = 2
 """Attempts under way for each worker."""
 
@@ -50,7 +50,7 @@ class CollectSummary:
     kept: int
     """Episodes of this series that are in the store now."""
     present: int
-    """Of these, how many were there before."""
+    """How many of these the store had before."""
     attempts: int
     """Demonstrations that were run."""
     failures: dict[str, int] = field(default_factory=dict)
@@ -59,11 +59,11 @@ class CollectSummary:
     """Seconds of robot time added."""
     wall_s: float = 0.0
     next_index: int = 0
-    """First number of the series that this collection did not come to; `first` of one that goes on."""
+    """Number of the series at which the next collection continues; pass it as `first`."""
 
     @property
     def success_rate(self) -> float:
-        """Share of the attempts that the expert achieved; 1 where nothing was run."""
+        """Share of the attempts in which the expert achieved the task; 1 without attempts."""
         return 1.0 - sum(self.failures.values()) / self.attempts if self.attempts else 1.0
 
     def to_dict(self) -> dict[str, str | int | float | dict[str, int]]:
@@ -75,14 +75,14 @@ class CollectSummary:
         reasons = "".join(f", {count} {reason}" for reason, count in sorted(self.failures.items()))
         rate = 60 * (self.kept - self.present) / self.wall_s if self.wall_s > 0 else 0.0
         return (
-            f"{self.robot} {self.task}: {self.kept} episodes in {self.store} ({self.present} were there), "
+            f"{self.robot} {self.task}: {self.kept} episodes in {self.store} ({self.present} were there before), "
             f"{self.attempts} attempts{reasons}; {self.robot_s / 3600:.2f} h of robot time, {rate:.0f} episodes/min"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptResult:
-    """What came of one number of a series."""
+    """Result of one attempt of a series."""
 
     index: int
     kept: bool
@@ -108,24 +108,24 @@ def collect(
 ) -> CollectSummary:
     """Add demonstrations of `task` by `robot` until the store has `num_episodes` of this series.
 
-    With `keep_failures` unsuccessful episodes are kept too, and count. Only numbers of the series from `first` up
-    are looked at and count.
+    With `keep_failures`, unsuccessful episodes are kept and counted too. Numbers of the series below `first` are
+    ignored.
 
     Raises:
         ConfigError: the task does not fit the robot, or a count or camera makes no sense.
         UnknownNameError: a camera does not exist.
         StoreError: the store is foreign, or the disk is full.
         CounterpointError: the expert fails most of the time, or a worker died.
-        KeyboardInterrupt: after the attempts under way were finished; the message says how to go on.
+        KeyboardInterrupt: once running attempts have finished; the message says how to resume.
     """
     if num_episodes < 1 or workers < 1 or first < 0:
         raise ConfigError(
-            f"expected at least 1 episode and 1 worker and a first number from 0 up, got {num_episodes}, {workers} "
-            f"and {first}"
+            f"collect: expected at least 1 episode, at least 1 worker and a first number of at least 0, "
+            f"got {num_episodes}, {workers} and {first}"
         )
     parsed = tuple(parse_camera(camera) if isinstance(camera, str) else camera for camera in cameras)
     series = Demonstrations(robot=robot, task=task, seed=seed, cameras=parsed, disturbance=disturbance)
-    World(robot, task, seed=series.world_seed(0), cameras=parsed)  # says now what cannot work
+    World(robot, task, seed=series.world_seed(0), cameras=parsed)  # raises now what would fail in every worker
     root, began = Path(store_path), time.perf_counter()
     writer, packed = StoreWriter(root), pickle.dumps(series)
 
@@ -149,7 +149,7 @@ def collect(
 
 
 def _first_kept(begin: Callable[[int], Future[AttemptResult]], wanted: int, ahead: int) -> Iterator[AttemptResult]:
-    """Yield outcomes until `wanted` are kept: exactly the first so many by index, in the order of finishing."""
+    """Yield results in the order of finishing until the first `wanted` kept ones, by index, are among them."""
     pending: set[Future[AttemptResult]] = set()
     kept = index = 0
     while kept < wanted:
@@ -187,7 +187,7 @@ def _attempt(packed: bytes, root: str, index: int, keep_failures: bool) -> Attem
 
 @contextmanager
 def _worker_pool(workers: int, root: Path) -> Iterator[Executor]:
-    """Yield an executor; Ctrl-C lets the attempts under way finish and drops those not begun."""
+    """Yield an executor; on Ctrl-C running attempts finish and waiting ones are dropped."""
     if workers == 1:
         yield _SameProcess()
         return
@@ -196,11 +196,11 @@ def _worker_pool(workers: int, root: Path) -> Iterator[Executor]:
     try:
         yield executor
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; {root} is whole, the same command goes on from here") from None
+        raise KeyboardInterrupt(f"Stopped; {root} is intact. Re-run the same command to continue.") from None
     except BrokenProcessPool as error:
         raise CounterpointError(
-            f"{root}: a worker process died, perhaps for want of memory; the store is whole, "
-            "run the same command again, with fewer workers if it dies again"
+            f"{root}: a worker process died, perhaps for lack of memory. The store is intact: re-run the same command "
+            "to continue, with fewer workers if it dies again"
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
@@ -212,7 +212,7 @@ def _ignore_interrupts() -> None:
 
 
 class _SameProcess(Executor):
-    """Runs at once what is submitted, for one worker."""
+    """Runs each submitted call at once, in this process."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return _finished(fn(*args, **kwargs))
@@ -229,7 +229,8 @@ def _give_up_early(series: Demonstrations, outcomes: list[AttemptResult]) -> Non
     if len(failed) >= PATIENCE and 2 * len(failed) > len(outcomes):
         raise CounterpointError(
             f"{series.robot.name} {series.task.name}: the expert failed {len(failed)} of {len(outcomes)} attempts "
-            f"({', '.join(sorted(set(failed)))}); what succeeded is in the store. Try a calmer world or another task"
+            f"({', '.join(sorted(set(failed)))}). Successful episodes are in the store. "
+            "Try a calmer world or another task"
         )
 
 

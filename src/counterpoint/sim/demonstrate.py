@@ -18,8 +18,8 @@ TIMED_OUT = "timed_out"
 UNSTABLE = "unstable"
 DEFAULT_DISTURBANCE = DisturbanceConfig()
 TAIL_S = 0.8
-"""The expert goes on so long after the task is achieved, so that the data show how to stay there: with 0.3 s
-policies let go of what they had just lifted."""
+"""How long the expert continues after the task is achieved, so that the data show how to stay there. With 0.3 s,
+policies dropped what they had just lifted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Demonstrations:
         return stable_hash("demonstration", self.robot.name, self.task.name, self.seed, index, bits=31)
 
     def episode_id(self, index: int) -> str:
-        """Return the id of episode `index`; other cameras or disturbances make another series."""
+        """Return the id of episode `index`; it differs for other cameras or disturbances."""
         series = f"{self.robot.name}-{self.task.name}-s{self.seed}"
         if self.cameras or self.disturbance != DEFAULT_DISTURBANCE:
             series += f"-{stable_hash(repr(self.cameras), repr(self.disturbance), bits=24):06x}"
@@ -47,7 +47,7 @@ class Demonstrations:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Demonstration:
-    """What came of one attempt."""
+    """Result of one attempt."""
 
     episode: Episode
     failure: str

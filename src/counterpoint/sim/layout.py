@@ -1,4 +1,4 @@
-"""What one seed draws: where everything stands, how it looks and moves, what the robot is told.
+"""What one seed draws: where everything stands, how it looks and moves, and the instruction.
 
     seed --draw_layout--> SceneLayout --compile_scene--> MjModel
 
@@ -62,7 +62,7 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneLayout:
-    """Everything that a seed decides about a world, except noise."""
+    """Everything about a world that its seed decides, except noise."""
 
     objects: tuple[Placed, ...]
     belt_speed_m_s: float
@@ -79,13 +79,13 @@ class SceneLayout:
 
 
 def draw_layout(robot: Robot, task: Task, seed: int) -> SceneLayout:
-    """Return the layout of `task` for `robot` that `seed` stands for.
+    """Return the layout that `seed` draws of `task` for `robot`.
 
     Raises:
         ConfigError: the task does not fit the robot, or its regions leave no room for an object.
     """
     if not task.fits(robot):
-        raise ConfigError(f"task {task.name!r} needs other arms or grippers than robot {robot.name!r} has")
+        raise ConfigError(f"task {task.name!r} does not fit robot {robot.name!r}: it needs other arms or grippers")
     site, random = draw_site(seed), generator(seed, "layout")
     objects = _draw_objects(robot, task, site, random)
     first = objects[0] if objects else None

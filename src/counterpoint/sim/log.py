@@ -1,4 +1,4 @@
-"""What really happened in a world, on a 100 Hz grid; sensors read it through noise and delay.
+"""The true history of a world on a 100 Hz grid; sensors read it through noise and delay.
 
 Row i is the truth at i * TICK_S. The arrays are made once for the longest possible episode, so
 logging a tick copies numbers and allocates nothing.

@@ -1,4 +1,4 @@
-"""From a robot and a layout to a MuJoCo model: table, belt, objects, lights, cameras around the robot.
+"""Builds the MuJoCo model of an episode: table, belt, objects, lights and cameras around the robot.
 
 The robot keeps its own names and stands at the origin. What we add:
 

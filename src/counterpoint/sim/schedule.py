@@ -1,7 +1,7 @@
-"""When a sensor looks and when its answer is there: own clock, latency, jitter, drop-outs.
+"""When a sensor captures and when its sample arrives: own clock, latency, jitter, drop-outs.
 
-A schedule is drawn whole before the episode starts, from the seed alone, so that nothing the robot
-does changes a sensor's luck.
+The whole schedule is drawn from the seed before the episode starts, so it does not depend on what the robot
+does.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 from counterpoint.core.clock import absolute_ns
 
 NEVER_DROPPED = 4
-"""First samples that always come, so that a policy has seen every stream when control starts."""
+"""The first samples always arrive, so that a policy has seen every stream when control starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How a kind of sensor keeps time; all in seconds unless named."""
+    """Timing of a kind of sensor."""
 
     rate_hz: float
     jitter_s: float = 0.0
-    """Captures are off their grid by up to this much, uniformly."""
+    """Captures deviate from their grid uniformly by up to this, seconds."""
     latency_s: float = 0.0
     latency_spread_s: float = 0.0
-    """Arrivals are late by latency_s +- this much, uniformly."""
+    """Latency varies uniformly by up to this around `latency_s`, seconds."""
     drop_rate: float = 0.0
     """Share of samples that never arrive."""
     gap_rate_hz: float = 0.0
-    """Silent gaps per second."""
+    """Silent gaps a second."""
     gap_s: float = 0.2
-    """Length of a silent gap."""
+    """Length of a silent gap, seconds."""
 
 
 STATE_TIMING = Timing(rate_hz=100.0, latency_s=0.002, latency_spread_s=0.001)
@@ -68,8 +68,8 @@ def draw_schedule(
 ) -> Schedule:
     """Return the schedule of one sensor for an episode of at most `duration_s`.
 
-    With `grid_s` captures are moved to the nearest multiple of it. The clock's phase is random, but
-    for sensors at the grid's own rate.
+    With `grid_s`, captures move to its nearest multiple. The clock's phase is random, except for sensors at the
+    grid's own rate.
     """
     count = int(duration_s * timing.rate_hz)
     on_grid = grid_s is not None and abs(timing.rate_hz * grid_s - 1) < 1e-9

@@ -1,10 +1,10 @@
-"""Sensors: what of the truth each one reports, with noise, on its own schedule.
+"""Sensors: what each one reports of the true state, with noise, on its own schedule.
 
     proprioception  tool_pose  wrist_force     100 Hz, 2 ms late
     object/0, object/1, ...                     25 Hz, 30 ms late, noise, drop-outs, gaps
     camera/<name>                            1-60 Hz, 40 ms late
 
-All draws are made before the episode from the seed alone; values are filled in as time passes.
+All random numbers are drawn from the seed before the episode; values are filled in as time passes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _AXES: tuple[Vector3, Vector3, Vector3] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.
 
 
 class Sensor:
-    """One stream in the making: a schedule drawn beforehand, values filled in up to now."""
+    """One stream of a running episode: a schedule drawn beforehand, values filled in up to now."""
 
     def __init__(self, spec: StreamSpec, schedule: Schedule, values: NDArray[np.float32] | NDArray[np.uint8]) -> None:
         """`values` is the buffer [samples, ...] for the whole episode."""

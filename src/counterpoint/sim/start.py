@@ -15,7 +15,7 @@ CLEARANCE_M = 0.12
 
 
 def set_start_pose(robot: Robot, model: mujoco.MjModel, data: mujoco.MjData, shift: Float) -> None:
-    """Set the joints to home plus `shift` [arm joints] (-1..1), less of it where a tool would come too low."""
+    """Set the joints to home plus `shift` [arm joints] (-1..1), scaled down where a tool would come too low."""
     for name, position in robot.home.items():
         data.qpos[model.joint(name).qposadr[0]] = position
     joints = [model.joint(name).id for arm in robot.arms for name in arm.joints]

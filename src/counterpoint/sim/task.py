@@ -75,7 +75,7 @@ class Belt:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectSpec:
-    """One kind of thing in the world; sizes, mass, friction and place vary by seed."""
+    """One kind of object; size, mass, friction and place vary by seed."""
 
     name: str
     """For example `block` or `target`; an `each_arm` object of a two-armed robot is named `left/target`."""

@@ -5,8 +5,8 @@
         world.step(command)          # one control period: physics, sensors
     world.streams()                  # all that was sensed, with capture and arrival times
 
-Before control starts the robot holds still for `WARM_UP_S`, so that every sensor has spoken. Equal
-seeds and commands give equal episodes; what sensors draw does not depend on the commands.
+Before control starts, the robot holds still for `WARM_UP_S`, so that every sensor has delivered a sample.
+Equal seeds and commands give equal episodes; sensor noise does not depend on the commands.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from counterpoint.sim.truth import read_state
 Float = NDArray[np.float64]
 WARM_UP_S = 0.3
 SPARE_S = 1.0
-"""A world can be stepped so much longer than its task's time limit."""
+"""A world can be stepped this much longer than its task's time limit, seconds."""
 STEPS_PER_TICK = round(TICK_S / PHYSICS_STEP_S)
 
 
 class World:
-    """One episode in the making; see the module's picture."""
+    """A running episode; see the module's example."""
 
     def __init__(self, robot: Robot, task: Task, *, seed: int, cameras: Sequence[CameraConfig | str] = ()) -> None:
         """Draw the layout, build the model, let it settle.
@@ -106,7 +106,7 @@ class World:
 
     @property
     def is_unstable(self) -> bool:
-        """Whether the physics broke down; then nothing that was sensed can be trusted."""
+        """Whether the physics diverged; the episode's data are then invalid."""
         warnings = (
             mujoco.mjtWarning.mjWARN_BADQPOS,
             mujoco.mjtWarning.mjWARN_BADQVEL,
@@ -145,7 +145,7 @@ class World:
         self._push = joint_force, self.time_ns + seconds_to_ns(duration_s)
 
     def shift(self, offset: ArrayLike, duration_s: float) -> None:
-        """Make the servos miss for a while: add `offset` [acting] to what they are told, but not to the record.
+        """Make the servos miss for a while: add `offset` [acting] to their targets, but not to the record.
 
         A push as strong as the servos can hold against; see `Robot`.
         """
@@ -202,7 +202,7 @@ class World:
 
     @property
     def origin(self) -> str:
-        """Where an episode of this world comes from, in words that let one make it again."""
+        """Origin of an episode of this world: enough to reproduce it."""
         return f"counterpoint sim {self.robot.name} {self.task.name} seed {self.seed}"
 
     def provenance(self) -> Provenance:
@@ -270,7 +270,7 @@ class World:
                 "expected a finite number"
             )
         if self.num_steps >= len(self._commands):
-            raise PolicyError(f"{self.origin}: the episode ended at {self.task.time_limit_s} s; make a new world")
+            raise PolicyError(f"{self.origin}: the episode ended at {self.task.time_limit_s} s; create a new World")
         return np.clip(values, self._lower, self._upper).astype(np.float32)
 
     def _advance(self) -> None:

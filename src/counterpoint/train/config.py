@@ -25,12 +25,12 @@ class DataConfig:
     """Folder that `counterpoint mix` wrote: its training episodes, weights and statistics, and its held-out episodes
     instead of `holdout_fraction`. Its stores are used where `stores` names none. Empty for none."""
     robots: tuple[str, ...] = ()
-    """Robots to train on; empty means all that the stores hold, but for `held_out`."""
+    """Robots to train on; empty means all robots of the stores, except `held_out`."""
     held_out: tuple[str, ...] = ("iiwa14",)
     """Robots kept for judging adaptation, unless `robots` names them."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Share of windows of each robot, relative to the others: every robot trained on must be named, 0 leaves it out
-    of the batches. Empty means in proportion to their hours."""
+    """Share of windows of each robot, relative to the others: every robot trained on must be named, 0 excludes it
+    from batches. Empty means in proportion to their hours."""
     holdout_fraction: float = 0.1
     """Share of episodes kept out of training for `evaluate`, chosen by a hash of the episode; in [0, 1)."""
     limit_hours: float | None = None
@@ -39,7 +39,7 @@ class DataConfig:
     """Train on at most this many episodes of each robot; smaller limits are subsets of larger ones."""
     view: str = "5hz"
     """Preset of the video view that pictures come from (`5hz`, `10hz`, `native`; `counterpoint prepare` builds it).
-    Cameras that are not in it are decoded from the masters, many times slower; empty always does that."""
+    Cameras missing from it are decoded from the masters, which is many times slower; empty always decodes masters."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -84,9 +84,9 @@ class TrainConfig:
     steps: int | None = 2000
     """Optimizer steps; none where `max_seconds` bounds the run."""
     max_seconds: float | None = None
-    """Time budget of the loop in seconds instead of `steps`; such a run depends on the machine's speed."""
+    """Time budget of the loop, seconds, instead of `steps`; the number of steps then depends on the machine's speed."""
     batch_windows: int = 32
-    """Windows an optimizer step, over all processes; each holds `window.branches` decisions."""
+    """Windows in an optimizer step, over all processes; each holds `window.branches` decisions."""
     num_microbatches: int = 1
     """Equal parts of a batch, one forward and backward pass each; their gradients are averaged. A divisor of
     `batch_windows` and a multiple of the number of processes. Random draws depend on this number and not on the
@@ -94,13 +94,13 @@ class TrainConfig:
     ema_decay: float = 0.998
     """Decay of the weight average that policies load, in [0, 1)."""
     seed: int = 0
-    """Decides initial weights, order of data, and noise; at least 0."""
+    """Seed of initial weights, order of data, and noise; at least 0."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the accelerator where there is one."""
     threads: int = 0
     """Threads of tensor operations a process; 0 leaves the choice to torch."""
     loader_workers: int = 1
-    """Background processes a microbatch that encode batches; 0 encodes in the training process."""
+    """Background processes that encode batches, for each microbatch; 0 encodes in the training process."""
     log_every: int = 20
     """Steps between metric records, at least 1."""
     save_every: int = 500

@@ -1,9 +1,9 @@
-"""Data parallel training by torchrun: where a process stands, and sums over all of them.
+"""Data-parallel training under torchrun: this process's rank, and sums over all processes.
 
     torchrun --nproc-per-node 2 -m counterpoint.cli.main train RECIPE --num-microbatches 2
 
-Every process keeps the whole model, takes its microbatches of each batch and averages gradients with the
-others, so all take the same step. The microbatches, not the processes, decide order and noise.
+Every process holds the whole model, computes the gradients of its microbatches and sums them with the others,
+so all processes take the same step. Order and noise depend on microbatches, not on processes.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class World:
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Sum gradients over all processes in one message.
 
-        A parameter without gradient everywhere stays without; one with a gradient anywhere gets one
-        everywhere, so that all processes take the same step.
+        A parameter that has a gradient in any process gets one in all, so that all take the same step; a parameter
+        without gradients stays without.
         """
         if self.size == 1:
             return

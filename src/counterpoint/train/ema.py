@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class WeightAverage:
     """Average of a model's parameters over steps.
 
-    The decay grows as (1 + step) / (10 + step) up to `decay`, so that the random start is forgotten
-    soon in short runs.
+    The decay grows as (1 + step) / (10 + step) up to `decay`, so that short runs
+    soon forget the random start.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

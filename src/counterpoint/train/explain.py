@@ -1,4 +1,4 @@
-"""What a run would do and cost, before it is started: `counterpoint train RECIPE --explain`."""
+"""What a run would do and cost, without starting it: `counterpoint train RECIPE --explain`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunCost:
     tokens: int
     """Sensing and acting tokens."""
     flops: float
-    """Floating point operations, forward and backward, without descriptors."""
+    """Floating point operations of matrix products, forward and backward."""
     experience_s: float
     """Seconds of robot time that the windows span."""
     state_bytes: int
@@ -78,7 +78,7 @@ def _activation_bytes(model: HarmonicConfig, batch: Batch) -> int:
 
 
 def explain(config: TrainConfig, sources: Sequence[EpisodeSource] | None = None) -> str:
-    """Return, for people, what `train(config, sources=sources)` would read, build and cost.
+    """Return text that says what `train(config, sources=sources)` would read, build and cost.
 
     Raises:
         ConfigError, StoreError, UnknownNameError: as `train` would.
@@ -96,7 +96,9 @@ def explain(config: TrainConfig, sources: Sequence[EpisodeSource] | None = None)
     lines += [
         f"step        {config.batch_windows} windows, {cost.tokens} tokens, {cost.experience_s / 60:.1f} min of robot "
         f"time, {cost.flops:.3g} floating point operations",
-        f"run         {total:.3g} floating point operations" if total is not None else "run         as many as fit",
+        f"run         {total:.3g} floating point operations"
+        if total is not None
+        else "run         as many steps as the machine makes in that time",
         f"memory      about {(cost.state_bytes + cost.activation_bytes) / 2**20:.0f} MiB a process "
         f"({cost.state_bytes / 2**20:.0f} state, {cost.activation_bytes / 2**20:.0f} activations)",
     ]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask a run to stop after the present step; a second one stops at once."""
+"""Ctrl-C and SIGTERM ask a run to stop after the current step; a second one stops at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StopRequest:
 def catch_stop() -> Iterator[StopRequest]:
     """Turn the first SIGINT or SIGTERM within the block into a request; restore handlers afterwards.
 
-    Outside the main thread, where Python allows no handlers, the request never comes.
+    Outside the main thread Python allows no handlers, so no request is ever made.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

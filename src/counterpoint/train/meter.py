@@ -10,9 +10,9 @@ import numpy as np
 
 from counterpoint.core.batch import Batch
 from counterpoint.core.records import Json, RunRecord
-from counterpoint.engine.progress import Progress, write_line
+from counterpoint.engine.progress import Progress, duration_text, write_line
 from counterpoint.train.config import TrainConfig
-from counterpoint.train.speed import SETTLED_S, Speed, StepReport, Stopwatch, forecast, spoken
+from counterpoint.train.speed import SETTLED_S, Speed, StepReport, Stopwatch, forecast
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -109,11 +109,13 @@ class Meter:
                 self._board.add_scalar(key, value, step)
 
     def conclude(self, step: int, elapsed_s: float) -> None:
-        """Write the last record, and say how fast the steps of this sitting were."""
+        """Write the last record, and note how fast the steps of this session were."""
         self.flush(step, elapsed_s)
         self._progress.close()
         if self._whole.seconds:
-            self.note(f"Step {step:,} after {spoken(elapsed_s)} of training, at {self._whole.speed()} on this machine.")
+            self.note(
+                f"Step {step:,} after {duration_text(elapsed_s)} of training, at {self._whole.speed()} on this machine."
+            )
 
     def close(self) -> None:
         """End the progress and close the files."""

@@ -3,7 +3,7 @@
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/, algorithm 2): the momentum of a
 matrix is replaced by its nearest semi-orthogonal matrix, approximated by five quintic Newton-Schulz
 steps X <- aX + (bXX^T + c(XX^T)^2)X. Matrices of one shape are orthogonalised together in one batched
-product, which is most of the speed on a CPU.
+product, which is what makes it fast on a CPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UpdateScale = Literal["spectral", "match_adamw"]
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Rates and momenta of both halves of the optimizer."""
+    """Learning rates and momenta of Muon and AdamW."""
 
     muon_learning_rate: float = 0.02
     """Peak learning rate of Muon (hidden matrices), above 0; the update has spectral norm near 1 times this."""
@@ -68,7 +68,7 @@ class OptimizerConfig:
 def orthogonalize(matrices: Tensor, steps: int = 5, precision: torch.dtype = torch.float32) -> Tensor:
     """Return the semi-orthogonal matrices nearest to `matrices` [..., rows, columns], approximately.
 
-    Singular values end up between about 0.7 and 1.2, but for those near zero. Multiplies in
+    Singular values end up between about 0.7 and 1.2, except those near zero. Multiplies in
     `precision`; returns the dtype it was given.
     """
     a, b, c = NEWTON_SCHULZ
@@ -86,7 +86,7 @@ def orthogonalize(matrices: Tensor, steps: int = 5, precision: torch.dtype = tor
 class MuonAdamW:
     """Updates `hidden` parameters with Muon and `other` parameters with AdamW.
 
-    A parameter whose gradient is None in a step is left as it is. State tensors are named after
+    A parameter whose gradient is None is not updated. State tensors are named after
     parameters: `<parameter>/momentum`, `<parameter>/first`, `<parameter>/second`, `<parameter>/count`.
     """
 

@@ -17,7 +17,7 @@ from counterpoint.train.schedule import ScheduleConfig
 
 
 def tiny() -> TrainConfig:
-    """Seconds on a CPU: checks that everything works, learns little."""
+    """Seconds on a CPU: checks that everything works, but learns little."""
     return TrainConfig(
         out=Path("runs/tiny"),
         data=DataConfig(holdout_fraction=0.2),

@@ -3,7 +3,7 @@ r"""Learning-rate schedules as functions of the fraction of the run that is done
     wsd     /-----------\      warm-up, stable, linear decay (Hu et al. 2024, arXiv 2404.06395)
     cosine  /--.__             warm-up, half a cosine
 
-A fraction instead of a step lets one schedule serve a number of steps and a time budget alike.
+The argument is a fraction, so that one schedule serves runs bounded by steps and by time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ScheduleConfig:
     """Shape of the learning rate over the run."""
 
     kind: Literal["wsd", "cosine"] = "wsd"
-    """`wsd` keeps the peak until the decay begins, `cosine` falls all along."""
+    """`wsd` holds the peak until the decay begins; `cosine` falls from the end of the warm-up."""
     warmup_fraction: float = 0.03
     """Share of the run in which the rate rises linearly from 0, in [0, 1)."""
     decay_fraction: float = 0.4

@@ -1,4 +1,4 @@
-"""How fast this machine trains, and what that means for the run: how long it takes, or how far its time reaches."""
+"""How fast this machine trains, and what that means for the run: its duration, or the steps that its time allows."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 import torch
 
 from counterpoint.core.records import Json
+from counterpoint.engine.progress import duration_text
 from counterpoint.train.config import TrainConfig
 
 SETTLED_S = 5.0
-"""A speed is reported once it was measured for so long, without the first step, which is slower than the others."""
-SPOKEN_ROBOTS = 6
-"""So many robots are named; others are counted."""
+"""The speed is reported after this many seconds. The first step does not count, because it is slower."""
+NAMED_ROBOTS = 6
+"""At most this many robots are named; the others are counted."""
 MUCH_WAITING = 0.2
-"""Share of the time spent waiting for data from which the report says so."""
+"""Share of the time spent waiting for data above which the forecast mentions it."""
 
 
 @dataclass(kw_only=True)
 class StepReport:
-    """What one optimizer step gave."""
+    """Measurements of one optimizer step."""
 
     loss: float
     """Mean over the batch, all processes."""
@@ -55,7 +56,7 @@ class Speed:
         return dict(vars(self))
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return text such as `15,000 tokens/s (2.1 steps/s, 820 times real time)`."""
         return (
             f"{self.tokens_per_s:,.0f} tokens/s ({self.steps_per_s:.3g} steps/s, "
             f"{self.experience_hours_per_hour:,.0f} times real time)"
@@ -100,12 +101,13 @@ class Stopwatch:
 def introduction(config: TrainConfig, hours: Mapping[str, float], parameters: int, device: torch.device) -> str:
     """Return what a run is about to do; `hours` are those of its training data by robot."""
     longest = sorted(hours, key=lambda robot: -hours[robot])
-    robots = ", ".join(f"{robot} {hours[robot]:.2f} h" for robot in longest[:SPOKEN_ROBOTS])
-    robots += f" and {len(hours) - SPOKEN_ROBOTS} more robots" if len(hours) > SPOKEN_ROBOTS else ""
-    length = f"{config.steps:,} steps" if config.steps is not None else spoken(config.max_seconds or 0.0)
+    robots = ", ".join(f"{robot} {duration_text(3600 * hours[robot])}" for robot in longest[:NAMED_ROBOTS])
+    robots += f" and {len(hours) - NAMED_ROBOTS} more robots" if len(hours) > NAMED_ROBOTS else ""
+    total = duration_text(3600 * sum(hours.values()))
+    length = f"{config.steps:,} steps" if config.steps is not None else duration_text(config.max_seconds or 0.0)
     where = f"{torch.get_num_threads()} CPU thread(s)" if device.type == "cpu" else device.type
     return (
-        f"Training {parameters:,} parameters on {sum(hours.values()):.2f} h of robot time ({robots}) for {length}, "
+        f"Training {parameters:,} parameters on {total} of robot time ({robots}) for {length}, "
         f"{config.batch_windows} windows a step, on {where}. Run folder: {config.out}"
     )
 
@@ -114,14 +116,15 @@ def forecast(config: TrainConfig, speed: Speed, step: int, elapsed_s: float, hou
     """Return what `speed` means for the rest of a run on `hours` of training data that has come to `step`."""
     if config.steps is not None:
         left_s = (config.steps - step) / speed.steps_per_s
-        rest = f"The remaining {config.steps - step:,} steps take about {spoken(left_s)}"
+        rest = f"The remaining {config.steps - step:,} steps take about {duration_text(left_s)}"
     else:
         assert config.max_seconds is not None
         left_s = max(config.max_seconds - elapsed_s, 0.0)
         steps = step + left_s * speed.steps_per_s
-        rest = f"The time budget of {spoken(config.max_seconds)} is enough for about {steps:,.0f} steps"
+        rest = f"The time budget of {duration_text(config.max_seconds)} is enough for about {steps:,.0f} steps"
     passes = left_s / 3600 * speed.experience_hours_per_hour / max(hours, 1e-9)
-    words = f"This machine trains at {speed}. {rest} and {passes:.1f} passes over the {hours:.2f} h of training data."
+    rest += f" and {passes:.1f} passes over the training data of {duration_text(3600 * hours)}."
+    words = f"This machine trains at {speed}. {rest}"
     if config.steps is None:
         words += " A slower machine makes fewer steps in the same time; give it more with --max-seconds."
     if speed.data_wait_share > MUCH_WAITING:
@@ -130,10 +133,3 @@ def forecast(config: TrainConfig, speed: Speed, step: int, elapsed_s: float, hou
             f"than {config.loader_workers}."
         )
     return words
-
-
-def spoken(seconds: float) -> str:
-    """Return a duration in the unit that suits it."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

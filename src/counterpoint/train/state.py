@@ -1,6 +1,6 @@
 """The state of a run: model, optimizer, weight average, progress; how it is saved and restored.
 
-Random numbers are no part of it: they are functions of seed, step and microbatch.
+Random numbers are not part of it, because they are functions of seed, step and microbatch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAY_CHANGE = (
     *("out", "steps", "max_seconds", "device", "threads"),
     *("loader_workers", "log_every", "save_every", "keep", "tensorboard"),
 )
-"""Settings that may differ when a run goes on; any other would make it another run."""
+"""Settings that may change when a run is resumed; changing any other makes it a different run."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +49,7 @@ class TrainState:
     step: int = 0
     """Optimizer steps done."""
     elapsed_s: float = 0.0
-    """Seconds spent in the loop, over all sittings."""
+    """Seconds spent in the loop, over all sessions."""
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return averaged parameters and the model's buffers, by name."""
@@ -71,7 +71,7 @@ def initial_state(config: TrainConfig, world: World) -> TrainState:
 
 
 def save_state(state: TrainState, config: TrainConfig, data: TrainingData, metrics: dict[str, Json]) -> None:
-    """Write a checkpoint of the present step and remove all but the newest `config.keep`."""
+    """Write a checkpoint of the current step and remove all but the newest `config.keep`."""
     training: dict[str, Json] = {
         "step": state.step,
         "elapsed_s": state.elapsed_s,
@@ -93,32 +93,32 @@ def save_state(state: TrainState, config: TrainConfig, data: TrainingData, metri
 
 
 def find_saved(config: TrainConfig, *, resume: bool) -> Checkpoint | None:
-    """Return the newest checkpoint of `config.out` to go on from, None to begin.
+    """Return the newest checkpoint of `config.out` to resume from; None for a new run.
 
     Raises:
-        TrainingError: the folder holds a run but resuming was not asked for.
+        TrainingError: the folder holds a run but `resume` is False.
         ConfigError: the saved run has other settings than `config`.
     """
     if not list_checkpoints(config.out):
         return None
     if not resume:
         raise TrainingError(
-            f"{config.out}: holds a run already ({list_checkpoints(config.out)[-1].name}); give --resume to go on with "
-            "it, or another --out"
+            f"{config.out}: already holds a run ({list_checkpoints(config.out)[-1].name}). Continue it with --resume, "
+            "or choose another --out"
         )
     saved = load_checkpoint(config.out)
     before, now = _flat(saved.training.get("config"), ""), _flat(to_dict(config), "")
     for path in sorted(before.keys() | now.keys()):
         if path.split(".")[0] not in MAY_CHANGE and before.get(path) != now.get(path):
             raise ConfigError(
-                f"{path}: the run in {config.out} has {before.get(path)!r}, this configuration {now.get(path)!r}; "
-                "resume with the same settings, or start another run with another --out"
+                f"{path}: the run in {config.out} was started with {before.get(path)!r}, now it is {now.get(path)!r}. "
+                "Resume with the same setting, or start a new run with another --out"
             )
     return saved
 
 
 def restore_state(state: TrainState, config: TrainConfig, saved: Checkpoint) -> None:
-    """Bring `state` to where the checkpoint `saved` of `config.out` was; raises CheckpointError."""
+    """Restore `state` from the checkpoint `saved` of `config.out`; raises CheckpointError."""
     resume = load_resume_state(config.out)
     load_weights(state.model, {**saved.weights, **resume.weights}, "training_state/weights.safetensors")
     state.average.load(saved.weights)

@@ -33,10 +33,12 @@ class _Totals:
 def train_step(
     state: TrainState, config: TrainConfig, world: World, batches: Iterator[Batch], factor: float
 ) -> StepReport:
-    """Make one step of `state` at `factor` times the peak rates; `batches` gives this process's microbatches.
+    """Make one step of `state` at `factor` times the peak learning rates.
+
+    `batches` yields this process's microbatches, `World.own_microbatches` of them a step.
 
     Raises:
-        TrainingError: loss or gradient is not finite; the weights are as before the step.
+        TrainingError: loss or gradient is not finite; the weights are unchanged.
     """
     totals, by_embodiment = _Totals(), dict[str, list[float]]()
     state.optimizer.zero_grad()

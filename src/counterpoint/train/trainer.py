@@ -2,8 +2,8 @@
 
     episodes -> Loader -> Batch -> model.loss -> gradients -> MuonAdamW -> WeightAverage -> checkpoint
 
-Order of data and noise are functions of (seed, step, microbatch), so a run that was stopped and resumed
-gives the very same bits as one that was not, if `steps` bounds it.
+The order of data and the noise are functions of (seed, step, microbatch). A run bounded by `steps` therefore
+gives bitwise equal weights whether or not it was interrupted and resumed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TrainResult:
     step: int
     elapsed_s: float
     is_finished: bool
-    """False where the run was asked to stop; then `--resume` goes on."""
+    """False if the run was asked to stop; `resume=True` continues it."""
     metrics: dict[str, Json]
     """Last metric record."""
 
@@ -75,7 +75,7 @@ def train(
         saved = find_saved(config, resume=resume)
         data = open_data(config, sources, None if saved is None else saved.processor)
 
-        # 3. Model, optimizer, average: new, or as they were
+        # 3. Model, optimizer, average: new, or restored
         state = initial_state(config, world)
         if saved is not None:
             restore_state(state, config, saved)
@@ -128,12 +128,12 @@ def _loop(
     stop: StopRequest,
     save: Callable[[], None],
 ) -> bool:
-    """Step until the run is done (True) or somebody asked to stop (False)."""
+    """Step until the run is done (return True) or was asked to stop (return False)."""
     begun = time.monotonic() - state.elapsed_s
     while (fraction := fraction_done(config, state)) < 1:
         report = train_step(state, config, world, batches, rate_factor(config.schedule, fraction))
         own_elapsed = time.monotonic() - begun if world.rank == 0 else 0.0
-        state.elapsed_s, requests = world.sum([own_elapsed, float(bool(stop))])  # every process decides alike
+        state.elapsed_s, requests = world.sum([own_elapsed, float(bool(stop))])  # every process decides the same
         meter.update(state.step, state.elapsed_s, report)
         if requests:
             return fraction_done(config, state) >= 1

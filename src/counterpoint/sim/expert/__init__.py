@@ -2,5 +2,5 @@
 
     state -> task.expert -> ToolGoal per arm -> ArmController -> joint targets
 
-What a good hand would do in a task is in `sim/tasks`; this package only moves arms there.
+`sim/tasks` decides where a tool should go; this package moves the arm there.
 """

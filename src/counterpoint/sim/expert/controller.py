@@ -5,10 +5,10 @@
     target        = measured q + lead * qdot
 
 (Wampler 1986, "Manipulator inverse kinematic solutions based on vector formulations and damped
-least-squares methods"). The lead makes up for the lag of a position servo that hears from us once
+least-squares methods"). The lead compensates for the lag of a position servo that gets one target
 a control period: with lag `tau = kd / kp` it moves `qdot * period` in a period if the target is
 `qdot * period / (1 - exp(-period / tau))` ahead. Since every target starts from the measured
-joints, the same state always gives the same command: what an imitating network needs.
+joints, equal states always give equal commands, which is what imitation learning needs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ControllerConfig:
     home_pull: float = 1.0
     """1/s: how fast free motion goes back toward the home pose."""
     joint_speed_cap_rad_s: float = 2.0
-    """All joints slow down together when one would be faster."""
+    """rad/s: all joints slow down together where one would exceed it."""
     limit_margin_rad: float = 0.03
     """Targets stay this far inside the joint limits."""
 
@@ -132,7 +132,7 @@ def _capped(vector: Float, cap: float) -> Float:
 
 
 def _rotation_error(goal: Float, attitude: Float) -> Float:
-    """Return axis * sin(angle) [3] of the turn from `attitude` to `goal`, kept rising up to 180 degrees."""
+    """Return axis * sin(angle) [3] of the turn from `attitude` to `goal`, increasing up to 180 degrees."""
     turn = goal @ attitude.T
     axis = 0.5 * np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
     if turn[0, 0] + turn[1, 1] + turn[2, 2] < 1.0:  # beyond 90 degrees the sine falls again

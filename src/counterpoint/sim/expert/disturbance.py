@@ -1,14 +1,14 @@
 """Pushes, nudges and slips that make an expert show how it recovers.
 
-What is recorded stays the expert's own clean command, so the data say what to do off the path too
-(noise injection: Laskey et al. 2017, "DART").
+The record keeps the expert's clean command, so the data also show what to do off the path
+(noise injection: Laskey et al. 2017, "DART", arXiv 1703.09327).
 
     push    servo targets missed by a bump of 0.2-0.5 s: the tool leaves its path by 2-8 cm
     nudge   an object gets a horizontal velocity
     slip    the fingers open against the command
 
-Commands start from measured joints, so a target that is missed keeps the arm going: a push is a motion
-that adds up to `push_m` if nobody steers against it.
+Commands start from measured joints, so an offset keeps moving the arm: a push adds up to `push_m` unless
+the expert steers against it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from counterpoint.sim.world import World
 
 Float = NDArray[np.float64]
 MAX_TRAVEL_RAD = 0.3
-"""A push moves no joint farther than this if nobody resists."""
+"""Farthest that an unresisted push moves a joint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class DisturbanceConfig:
     push_hz: float = 0.4
     """Pushes against an arm; 0 switches them off."""
     push_m: tuple[float, float] = (0.03, 0.12)
-    """How far a push would move the tool if nobody resisted, metres; about twice of what the expert lets it."""
+    """How far an unresisted push moves the tool, metres; against the expert it moves about half as far."""
     push_s: tuple[float, float] = (0.2, 0.5)
     """Length of a push, seconds."""
     nudge_hz: float = 0.1
@@ -45,12 +45,12 @@ class DisturbanceConfig:
     slip_hz: float = 0.1
     """Times the fingers open against the command."""
     slip_s: tuple[float, float] = (0.1, 0.3)
-    """How long they do."""
+    """How long they stay open, seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Bump:
-    """A push or slip under way: offset = peak * sin^2(pi * age / length)."""
+    """A running push or slip: offset = peak * sin^2(pi * age / length)."""
 
     peak: Float
     start_s: float
@@ -66,7 +66,7 @@ class Disturber:
     """Disturbs one world; call `step` once a control period, before `World.step`."""
 
     def __init__(self, world: World, seed: int, config: DisturbanceConfig | None = None) -> None:
-        """Equal seeds disturb equally."""
+        """Draw disturbances from `seed`."""
         self.world = world
         self.config = config or DisturbanceConfig()
         self._random = generator(seed, "disturbance")
@@ -85,7 +85,7 @@ class Disturber:
         self._movable = [slot for slot, placed in enumerate(world.layout.objects) if placed.spec.movable]
 
     def step(self) -> None:
-        """Begin what begins now, and go on with what is under way."""
+        """Start new disturbances and continue running ones."""
         world, config, period = self.world, self.config, self.world.control_period_s
         draws = self._random.random(3)
         if draws[0] < config.push_hz * period:

@@ -1,4 +1,4 @@
-"""The expert of a world's task, as commands for the world's robot."""
+"""The expert of a world's task: commands for the world's robot."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from counterpoint.sim.world import World
 
 
 class Expert:
-    """Knows where to go from the task and how to get there from the controller; remembers nothing.
+    """Combines the task's goals with the controller; has no memory.
 
     Arms without a goal drift back to home with the hand open; channels that belong to no arm (a torso,
     a head) hold their home position.
     """
 
     def __init__(self, world: World, config: ControllerConfig | None = None) -> None:
-        """Look up the arms of `world`'s robot; valid for that world alone."""
+        """Look up the arms of `world`'s robot; valid for that world only."""
         robot = world.robot
         names = robot.embodiment.acting_names
         self._home = robot.home_command

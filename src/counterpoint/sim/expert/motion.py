@@ -1,7 +1,7 @@
 """Small geometry that the experts share: ramps, funnels and grasps as functions of the state at one instant.
 
-A funnel makes the wanted height a function of the horizontal error, so that coming down, being pushed
-off and coming back need no phases:
+A funnel makes the goal's height a function of the horizontal error, so that descending, being pushed away
+and returning need no phases:
 
     height of the goal
       hover |          ________
@@ -24,7 +24,7 @@ GRASP_RADIUS_M = 0.015
 HOVER_M = 0.1
 """Height of the funnel over the grasp point."""
 MAX_CHASE_M_S = 0.3
-"""Things that are faster are not followed with feed-forward: they were knocked away."""
+"""Faster objects are not followed with feed-forward: they were knocked away."""
 
 
 def ramp(value: float, low: float, high: float) -> float:
@@ -65,7 +65,7 @@ def is_lifted(thing: ObjectState, ground_m: float, clearance_m: float) -> bool:
 def grasp_goal(arm: ArmState, thing: ObjectState, *, speed_m_s: float = 0.45) -> ToolGoal:
     """Return the goal of an arm that is to grasp `thing` from above, also while the thing moves.
 
-    Hands closed around nothing open again high up, so a lost thing is simply grasped anew.
+    A hand that closed on nothing opens again high up, so a lost object is grasped again.
     """
     offset = thing.position - arm.position
     error = horizontal(offset)
