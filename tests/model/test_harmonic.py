@@ -158,7 +158,7 @@ def test_every_parameter_gets_a_gradient_and_stands_in_one_group() -> None:
 
 def test_knots_must_fill_tokens() -> None:
     model = make_model(replace(SMALL, knots_per_token=3))
-    with pytest.raises(ConfigError, match="not a multiple of 3"):
+    with pytest.raises(ConfigError, match="expected a divisor of the 8 knots a branch, got 3"):
         predict(model, to_tensors(make_batch()))
 
 

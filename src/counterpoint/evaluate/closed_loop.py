@@ -4,7 +4,7 @@ The policy is asked at `now` and answers `delay` later. The execution strategy d
 meanwhile (here one decision with a delay of 100 ms and control ticks every 50 ms):
 
     tick              t0        t0+50     t0+100    t0+150
-    trained_delay     old       old       new       new        policy gets ready = t0+100 and the old commands until then
+    trained_delay     old       old       new       new        policy gets ready = t0+100 and the commands until then
     naive             old       old       new       new        policy gets ready = t0 and no committed commands
     synchronous       stand     stand     new(0)    new(50)    the robot waits; the chunk starts when it is in
 """

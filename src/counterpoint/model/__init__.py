@@ -1,5 +1,5 @@
-"""The harmonic model: mathematics only, no ranks, no logging, no files.
+"""The harmonic model: mathematics only; no ranks, no logging, no files.
 
-One transformer over two streams (see `harmonic`). It reads `core.Batch` and knows nothing of where
-batches come from (`data`) or how weights are updated and kept (`train`, `policy`).
+One transformer over two streams (see `harmonic`). It reads a `core.Batch`; `data` makes batches,
+`train` updates the weights and `policy` stores them.
 """

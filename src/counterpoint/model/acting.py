@@ -1,4 +1,4 @@
-"""The acting stream: branches of action tokens, each seeing what had arrived at its decision.
+"""The acting stream: branches of action tokens; each branch sees the events that had arrived at its decision.
 
 Legend: W windows, B branches, K knots, G knots a token, P tokens a branch, C channels, M width.
 """
@@ -20,11 +20,11 @@ from counterpoint.model.tensors import TensorBatch
 from counterpoint.model.visibility import branch_visibility, joint_visibility
 
 FLOW_FEATURES = 6
-"""Numbers that tell the network a knot's flow time; see `ActingStream._embed`."""
+"""Features of a knot's flow time t: t, whether it is committed, and sines and cosines of pi t and 2 pi t."""
 
 
 class ActingStream(nn.Module):
-    """Projections of action knots and the acting half of every block."""
+    """Projects action knots and holds the acting half of every block."""
 
     def __init__(self, config: HarmonicConfig, encoder: ChannelEncoder) -> None:
         super().__init__()
@@ -43,10 +43,17 @@ class ActingStream(nn.Module):
     def forward(
         self, batch: TensorBatch, cache: SensingCache, noisy: list[Tensor], flow_time: Tensor, frequencies: Tensor
     ) -> list[Tensor]:
-        """Predict the clean chunk.
+        """Predict the clean chunk of each group.
 
-        `noisy` holds a tensor a group, [n, B, K, C]; `flow_time` is [W, B, K], 1 for committed knots.
-        Returns a tensor a group of the same shapes.
+        Args:
+            batch: times, descriptors and windows of the groups.
+            cache: the encoded sensing stream of the same windows.
+            noisy: for each group, normalised values [n, B, K, C].
+            flow_time: [W, B, K] in [0, 1]; 1 for committed knots.
+            frequencies: rotary frequencies, rad/s [D / 2].
+
+        Returns:
+            Clean values, shaped like `noisy`.
 
         Raises:
             ConfigError: the batch's knots are not a multiple of `knots_per_token`.
@@ -54,7 +61,7 @@ class ActingStream(nn.Module):
         windows, branches, knots = flow_time.shape
         group = self.config.knots_per_token
         if knots % group:
-            raise ConfigError(f"model.knots_per_token: {knots} knots a branch are not a multiple of {group}")
+            raise ConfigError(f"model.knots_per_token: expected a divisor of the {knots} knots a branch, got {group}")
         per_branch = knots // group
         codes = [self.encoder(acting.descriptors) for acting in batch.acting]
         x = self._embed(batch, codes, noisy, flow_time)
@@ -75,7 +82,7 @@ class ActingStream(nn.Module):
         return [self._read(x[acting.window], code) for acting, code in zip(batch.acting, codes, strict=True)]
 
     def _embed(self, batch: TensorBatch, codes: list[Tensor], noisy: list[Tensor], flow_time: Tensor) -> Tensor:
-        """Return tokens [W, B * P, M]: values, what the robot is, and each knot's flow time."""
+        """Return tokens [W, B * P, M]: the sum of projected values, a code of the robot, and flow times, normalised."""
         windows, branches, knots = flow_time.shape
         group, width = self.config.knots_per_token, self.config.acting_width
         per_branch = knots // group

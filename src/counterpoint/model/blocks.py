@@ -1,4 +1,4 @@
-"""Transformer halves: each stream has its own weights, attention is joint.
+"""Halves of a transformer block: each stream has its own weights, attention is joint.
 
 Legend: W windows, T tokens, H heads, D head size, M residual width.
 Pre-norm with RMSNorm (Zhang and Sennrich 2019, arXiv 1910.07467), normalised queries and keys
@@ -20,7 +20,7 @@ Phase = tuple[Tensor, Tensor]
 
 
 class StreamHalf(nn.Module):
-    """One stream's weights in one block: what it asks, offers, and does with the answer."""
+    """One stream's weights in one block: queries, keys, values, output projection and feed-forward layer."""
 
     def __init__(self, config: HarmonicConfig, width: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class StreamHalf(nn.Module):
             nn.init.normal_(layer.weight, std=0.5 / math.sqrt(layer.in_features * layers))
 
     def project(self, x_WTM: Tensor, phase: Phase) -> tuple[Tensor, Tensor, Tensor]:
-        """Return query, key, value, each [W, H, T, D]; queries and keys are normalised and turned."""
+        """Return query, key, value, each [W, H, T, D]; queries and keys are normalised and rotated."""
         qkv: Tensor = self.qkv(self.attention_norm(x_WTM))
         q, k, v = qkv.view(*qkv.shape[:2], 3, self.heads, self.head_dim).unbind(-3)
         q = rotate(functional.rms_norm(q, (self.head_dim,)), phase)
@@ -46,7 +46,7 @@ class StreamHalf(nn.Module):
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def finish(self, x_WTM: Tensor, attended_WHTD: Tensor) -> Tensor:
-        """Add what attention brought, then the feed-forward layer."""
+        """Add the attention output [W, H, T, D] to x [W, T, M], then the feed-forward layer."""
         x_WTM = x_WTM + self.out(attended_WHTD.transpose(1, 2).flatten(-2))
         hidden: Tensor = functional.relu(self.up(self.mlp_norm(x_WTM)))
         down: Tensor = self.down(hidden * hidden)
@@ -54,7 +54,7 @@ class StreamHalf(nn.Module):
 
 
 class Offer(nn.Module):
-    """The sensing stream's last layer: nobody reads its output, so it only offers keys and values."""
+    """The sensing stream's last layer: nothing reads its output, so it has keys and values only."""
 
     def __init__(self, config: HarmonicConfig) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Offer(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
-    """Attention of [W, H, Q, D] over [W, H, T, D] where `visible` bool [W, Q, T]; returns [W, H, Q, D]."""
+    """Return the attention of queries [W, H, Q, D] over the keys [W, H, T, D] that `visible` bool [W, Q, T] allows."""
     keep = q.device.type != "cpu"  # the CPU kernel's backward pass is several times slower in bfloat16
     with torch.autocast(q.device.type, enabled=keep and torch.is_autocast_enabled(q.device.type)):
         q, k, v = (q, k, v) if keep else (q.float(), k.float(), v.float())

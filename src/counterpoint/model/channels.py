@@ -1,6 +1,6 @@
-"""Projections that are functions of a channel's physical description.
+"""Projections computed from a channel's physical description.
 
-A robot of any number of channels, also one never seen, uses the same parameters:
+Robots of any number of channels, seen in training or not, share the same parameters:
 
     descriptor [C, F] -> Fourier features -> MLP -> rows [C, slots, width]
 
@@ -20,7 +20,7 @@ from counterpoint.model.config import HarmonicConfig
 
 
 class ChannelEncoder(nn.Module):
-    """Descriptor [C, F] to a code [C, E]; fixed random frequencies, learned mixing."""
+    """Maps descriptors [C, F] to codes [C, E] by fixed random frequencies and a learned layer."""
 
     frequencies: Tensor
 
@@ -42,7 +42,7 @@ class ChannelEncoder(nn.Module):
 
 
 class ChannelRows(nn.Module):
-    """Code [C, E] to projection rows [C, G, width], each of about unit variance at the start."""
+    """Maps codes [C, E] to projection rows [C, G, width] of about unit variance at initialisation."""
 
     def __init__(self, hidden: int, slots: int, width: int, *, gain: float = 1.0) -> None:
         super().__init__()

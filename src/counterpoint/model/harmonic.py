@@ -2,11 +2,11 @@ r"""The harmonic transformer: two streams, one attention, real time.
 
     sensing   e0 e1 e2 e3 e4 ...      causal in arrival order, encoded once      own weights
                  \    \     \
-    acting     [s0 ...] [s1 ...]       branches: see what had arrived, and themselves   own weights
+    acting     [s0 ...] [s1 ...]       branches: see arrived events and themselves      own weights
 
-Actions are produced by flow matching (Lipman et al. 2023, arXiv 2210.02747) on the straight path
-x_t = (1 - t) noise + t clean. The network predicts the clean chunk; the velocity is
-(clean - x_t) / (1 - t). Knots that will already have been executed when the answer is ready are
+Actions are produced by flow matching on the straight path x_t = (1 - t) noise + t clean (Lipman et al. 2023,
+arXiv 2210.02747, equations 22 and 23 with sigma_min = 0). The network predicts the clean chunk; the velocity
+is (clean - x_t) / (1 - t). Knots that will already have been executed when the answer is ready are
 committed: they enter clean, at flow time 1, and carry no loss (arXiv 2512.05964, section 3).
 """
 
@@ -30,13 +30,13 @@ class Loss:
     """Mean squared error of the clean chunk, in normalised units."""
 
     total: Tensor
-    """Scalar: every valid, uncommitted number weighs the same within a robot, every window across robots."""
+    """Scalar: the mean of each robot's valid, uncommitted numbers, weighted by the robot's share of the windows."""
     by_embodiment: dict[str, Tensor]
-    """Scalar a robot, detached."""
+    """The mean of each robot, detached scalars."""
 
 
 class HarmonicModel(nn.Module):
-    """One policy network for robots of any channels and rates."""
+    """One policy network for robots with any channels and rates."""
 
     def __init__(self, config: HarmonicConfig) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class HarmonicModel(nn.Module):
         return self.error(batch, *self.corrupt(batch, generator))
 
     def corrupt(self, batch: TensorBatch, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
-        """Draw what the network is shown in training: noisy chunks [n, B, K, C] a group, flow times [W, B, K]."""
+        """Draw the network's training input: noisy chunks [n, B, K, C] a group, flow times [W, B, K]."""
         committed = committed_knots(batch)
         shape = batch.decision_s.shape
         flow = torch.rand(shape, generator=generator, device=batch.decision_s.device) ** self.config.flow_time_power
@@ -127,7 +127,7 @@ class HarmonicModel(nn.Module):
         return x
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Split parameters into `hidden` (matrices inside blocks, for Muon) and `other`; every one once."""
+        """Split all parameters into `hidden` (matrices inside blocks, for Muon) and `other`."""
         groups: dict[str, list[nn.Parameter]] = {"hidden": [], "other": []}
         for name, parameter in self.named_parameters():
             inside = (".blocks." in name or ".offer." in name) and parameter.ndim == 2

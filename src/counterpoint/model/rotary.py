@@ -1,4 +1,4 @@
-"""Rotary position in seconds: a phase turns with physical time, not with an index.
+"""Rotary position in seconds: the phase advances with physical time, not with an index.
 
 Rotary embedding: Su et al. 2021, arXiv 2104.09864, eq. 34; here the position is a real number of
 seconds and the periods are spaced geometrically between a shortest and a longest one.
@@ -26,7 +26,7 @@ def rotary_phase(time_s: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, phase: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn pairs of `x` [..., heads, head_dim] by the phase of their token."""
+    """Rotate the pairs (i, i + head_dim / 2) of `x` [..., heads, head_dim] by the phase of their token."""
     cos, sin = phase
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

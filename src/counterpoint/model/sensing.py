@@ -1,4 +1,4 @@
-"""The sensing stream: every event becomes tokens, encoded once, cached, extended as events arrive.
+"""The sensing stream: events become tokens that are encoded once, cached, and extended as events arrive.
 
 Legend: W windows, S sensing tokens, H heads, D head size, M width, C channels, V value features.
 """
@@ -31,7 +31,7 @@ class SensingCache:
     arrival_s: Tensor
     """[W, S]; +inf where a slot is empty."""
     lasting: Tensor
-    """Bool [W, S]: instructions, which never grow too old."""
+    """Bool [W, S]: instructions, which never expire."""
     keys: tuple[Tensor, ...]
     """A layer each, [W, H, S, D]."""
     values: tuple[Tensor, ...]
@@ -39,7 +39,7 @@ class SensingCache:
 
 
 class SensingStream(nn.Module):
-    """Tokenizers and the sensing half of every block."""
+    """Tokenizes events and holds the sensing half of every block."""
 
     frequencies: Tensor
 
@@ -59,7 +59,7 @@ class SensingStream(nn.Module):
         self.offer = Offer(config)
 
     def forward(self, batch: TensorBatch, cache: SensingCache | None = None) -> SensingCache:
-        """Encode a batch's sensing tokens, after those of `cache` if given (all its arrivals earlier)."""
+        """Encode a batch's sensing tokens; `cache` holds those of earlier arrivals, which are extended."""
         x = self.tokens(batch)
         lasting = torch.zeros(batch.capture_s.numel(), dtype=torch.bool, device=x.device)
         for texts in batch.texts:
@@ -113,7 +113,7 @@ class SensingStream(nn.Module):
         return flat.view(*batch.capture_s.shape, self.config.width)
 
     def _embed_vectors(self, group: VectorTensors) -> Tensor:
-        """One token an event: the sum over channels of value features times that channel's rows."""
+        """Return a token for each event: the sum over channels of value features times the channel's rows."""
         rows = self.rows(self.encoder(group.descriptors))
         num_channels = rows.shape[0]
         v = group.values
@@ -129,7 +129,7 @@ class SensingStream(nn.Module):
         return patch + place + camera
 
     def _embed_texts(self, group: TextTensors) -> Tensor:
-        """Mean of the hashed features' embeddings; texts without any feature are zero."""
+        """Return the mean embedding of each text's hashed features; zero without features."""
         used = group.features >= 0
         offsets = torch.cat([used.new_zeros(1, dtype=torch.long), used.sum(1).cumsum(0)[:-1]])
         bags: Tensor = self.text(group.features[used], offsets)

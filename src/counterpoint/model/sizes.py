@@ -1,4 +1,4 @@
-"""A ladder of sizes from one number, and what a size costs.
+"""A ladder of model sizes from one number, and the cost of a size.
 
 Depth grows slowly with width (aspect ratio about 32 to 128), as in the scaling studies that the
 project compares with; the acting stream is as wide as the sensing one up to 512 and half beyond.

@@ -1,4 +1,4 @@
-"""Who may see whom, as data: boolean masks that attention reads.
+"""Visibility as data: boolean masks for attention.
 
     sensing token i sees sensing token j   iff  j had arrived when i arrived, and is not too old
     branch at decision s sees sensing j    iff  j had arrived by s, and is not too old
@@ -19,20 +19,18 @@ def sensing_visibility(
     lasting: Tensor,
     context_s: float,
     *,
-    query_capture_s: Tensor | None = None,
-    query_arrival_s: Tensor | None = None,
+    query_capture_s: Tensor,
+    query_arrival_s: Tensor,
 ) -> Tensor:
-    """Return bool [W, Q, S]: which sensing keys each sensing query sees; queries default to the keys.
+    """Return bool [W, Q, S]: which sensing tokens, the keys, each of some sensing tokens, the queries, sees.
 
-    `lasting` bool [W, S] marks tokens that never grow too old (instructions). A query without any
-    visible key (an empty slot) is never read, so it may see everything.
+    `lasting` bool [W, S] marks tokens that never expire (instructions). The output of an empty slot is
+    never read; it sees everything, because softmax needs a key.
     """
-    query_capture = capture_s if query_capture_s is None else query_capture_s
-    query_arrival = arrival_s if query_arrival_s is None else query_arrival_s
-    arrived = arrival_s.unsqueeze(1) <= query_arrival.unsqueeze(2)
-    fresh = capture_s.unsqueeze(1) >= query_capture.unsqueeze(2) - context_s
+    arrived = arrival_s.unsqueeze(1) <= query_arrival_s.unsqueeze(2)
+    fresh = capture_s.unsqueeze(1) >= query_capture_s.unsqueeze(2) - context_s
     visible = arrived & (fresh | lasting.unsqueeze(1)) & torch.isfinite(arrival_s).unsqueeze(1)
-    return visible | torch.isinf(query_arrival).unsqueeze(2)
+    return visible | torch.isinf(query_arrival_s).unsqueeze(2)
 
 
 def branch_visibility(
