@@ -32,16 +32,13 @@ PROCESSOR = Processor.fit([MemorySource(EPISODES)], selection=ALL)
 
 def observation(episode: Episode, now_ns: int, delay_s: float, committed: ActionChunk | None = None) -> Observation:
     """What a server would be given: events that have arrived, no older than the processor asks for."""
-    oldest = now_ns - int(PROCESSOR.config.history_s * 1e9)
-    streams = {}
-    for name, stream in episode.streams.items():
-        keep = stream.arrival_ns < now_ns if name == "action" else stream.arrival_ns <= now_ns
-        if name != "instruction":
-            keep &= stream.capture_ns >= oldest
-        streams[name] = stream.select(keep)
-    ready_ns = now_ns + int(delay_s * 1e9)
-    return Observation(
-        embodiment=episode.embodiment, now_ns=now_ns, streams=streams, ready_ns=ready_ns, committed=committed
+    return Observation.from_streams(
+        episode.embodiment,
+        episode.streams,
+        now_ns=now_ns,
+        history_s=PROCESSOR.config.history_s,
+        ready_ns=now_ns + int(delay_s * 1e9),
+        committed=committed,
     )
 
 

@@ -24,10 +24,10 @@ def observe(source: EpisodeSource, row: int = 60, delay_s: float = 0.0, committe
         values=np.asarray(action.values, dtype=np.float32),
         channel_names=embodiment.acting_names,
     )
-    return Observation(
-        embodiment=embodiment,
+    return Observation.from_streams(
+        embodiment,
+        streams,
         now_ns=now_ns,
-        streams={name: stream.select(stream.arrival_ns <= now_ns) for name, stream in streams.items()},
         ready_ns=now_ns + round(delay_s * 1e9),
         committed=chunk if committed else None,
     )

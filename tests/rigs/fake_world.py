@@ -63,14 +63,12 @@ class FakeWorld:
             np.stack([joints for _, joints in self.measured]),
             arrival_ns=capture + LATENCY_NS,
         )
-        return Observation(
-            embodiment=ROBOT,
+        return Observation.from_streams(
+            ROBOT,
+            {"proprioception": stream, "action": self._actions()},
             now_ns=self.time_ns,
-            streams={
-                "proprioception": _arrived(stream, self.time_ns),
-                "action": _arrived(self._actions(), self.time_ns),
-            },
-            ready_ns=self.time_ns if ready_ns is None else ready_ns,
+            history_s=context_s,
+            ready_ns=ready_ns,
             committed=committed,
         )
 
@@ -78,7 +76,3 @@ class FakeWorld:
         when = np.asarray([when for when, _ in self.commands], dtype=np.int64)
         values = np.asarray([command for _, command in self.commands], dtype=np.float32).reshape(-1, 2)
         return vector_stream(ROBOT.action_spec, when, values)
-
-
-def _arrived(stream: Stream, now_ns: int) -> Stream:
-    return stream.select(stream.arrival_ns <= now_ns)

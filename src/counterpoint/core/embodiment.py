@@ -144,6 +144,12 @@ class Embodiment:
             raise EmbodimentError(f"robot {self.name!r}: control_rate_hz must be positive, got {self.control_rate_hz}")
         StreamSpec(name="action", channels=self.acting)  # unique names
 
+    def __repr__(self) -> str:
+        """Return a line: what it can command and how fast, what it senses."""
+        senses = ", ".join(f"{spec.name} ({len(spec.channels)})" for spec in self.sensing) or "nothing"
+        commands = f"{len(self.acting)} acting channels at {self.control_rate_hz:g} Hz"
+        return f"<Embodiment {self.name}: {commands}; senses {senses}>"
+
     @property
     def acting_names(self) -> tuple[str, ...]:
         """Names of the acting channels, in column order."""

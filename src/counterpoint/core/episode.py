@@ -62,6 +62,12 @@ class Episode:
             if stream.spec.name != name:
                 raise StreamError(f"episode {self.episode_id}: stream {stream.spec.name!r} is filed as {name!r}")
 
+    def __repr__(self) -> str:
+        """Return a line for the episode and one for each stream."""
+        said = f", {self.provenance.instruction!r}" if self.provenance.instruction else ""
+        head = f"<Episode {self.episode_id}: robot {self.embodiment.name}, {self.duration_s:.2f} s{said}"
+        return "\n  ".join([head, *(repr(stream) for stream in self.streams.values())]) + ">"
+
     def stream(self, name: str) -> Stream:
         """Return the stream of that name; raises UnknownNameError offering the nearest."""
         if name not in self.streams:

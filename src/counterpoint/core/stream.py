@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.errors import StreamError
 
@@ -62,10 +63,33 @@ class Stream:
         """Return the number of samples."""
         return len(self.capture_ns)
 
+    def __repr__(self) -> str:
+        """Return a line: name, how many samples of what, how long, how fast."""
+        sample = {"vector": f"{len(self.spec.channels)} channels", "text": "text"}.get(
+            self.spec.kind, f"{self.spec.width} x {self.spec.height} pixels"
+        )
+        seconds = (int(self.capture_ns[-1]) - int(self.capture_ns[0])) / NS_PER_SECOND if len(self) else 0.0
+        rate = f", {(len(self) - 1) / seconds:.1f} Hz" if seconds > 0 else ""
+        return f"<Stream {self.spec.name}: {len(self)} samples of {sample}, {seconds:.2f} s{rate}>"
+
     def between(self, start_ns: int, end_ns: int) -> Stream:
         """Return the samples captured in [start_ns, end_ns)."""
         first, last = np.searchsorted(self.capture_ns, [start_ns, end_ns], side="left")
         return self.select(slice(int(first), int(last)))
+
+    def known_at(self, now_ns: int, *, since_ns: int) -> Stream:
+        """Return the samples that had arrived by `now_ns` and were captured from `since_ns` on, else the newest older.
+
+        Empty where nothing had arrived.
+        """
+        first, end = (int(at) for at in np.searchsorted(self.capture_ns, [since_ns, now_ns + 1]))
+        known = self.arrival_ns[first:end] <= now_ns
+        count = int(known.sum())
+        if count:
+            in_order = bool(known[:count].all())
+            return self.select(slice(first, first + count) if in_order else first + np.flatnonzero(known))
+        older = np.flatnonzero(self.arrival_ns[:first] <= now_ns)
+        return self.select(older[-1:])
 
     def select(self, rows: slice | NDArray[np.int64] | NDArray[np.bool_]) -> Stream:
         """Return the chosen samples, in order."""

@@ -179,7 +179,7 @@ def gather_decisions(
     for number, (one, when) in enumerate(zip(chosen, times, strict=True)):
         streams, robot = sources[one.source].low(one.episode_id), sources[one.source].embodiment(one.embodiment)
         for now_ns in islice(when, (-offset) % keep, None, keep):
-            observation = observe(robot, streams, int(now_ns), config.context_s)
+            observation = Observation.from_streams(robot, streams, now_ns=int(now_ns), history_s=config.context_s)
             target, valid = _logged(streams["action"], int(now_ns), knot_s)
             observations.append(observation)
             targets.append(target)
@@ -202,22 +202,6 @@ def gather_decisions(
         episode=np.asarray(numbers, dtype=np.int64),
         hours=sum(one.duration_s for one in chosen) / 3600,
     )
-
-
-def observe(robot: Embodiment, streams: dict[str, Stream], now_ns: int, context_s: float) -> Observation:
-    """Return what a policy would have known at `now_ns`: arrived events, and actions strictly before.
-
-    The newest arrived event of every stream is kept however old it is (an instruction is given once).
-    """
-    seen = {}
-    for name, stream in streams.items():
-        known = stream.arrival_ns < now_ns if name == "action" else stream.arrival_ns <= now_ns
-        rows = np.flatnonzero(known)
-        if len(rows):
-            recent = stream.capture_ns[rows] >= now_ns - seconds_to_ns(context_s)
-            recent[-1] = True
-            seen[name] = stream.select(rows[recent])
-    return Observation(embodiment=robot, now_ns=now_ns, streams=seen, ready_ns=now_ns)
 
 
 def _decision_times(streams: dict[str, Stream], config: OfflineConfig) -> NDArray[np.int64]:

@@ -53,23 +53,11 @@ class Sensor:
 
     def captured(self) -> Stream:
         """Return everything captured so far, arrived or not."""
-        return self._stream(slice(0, self.count))
-
-    def arrived(self, now_ns: int, since_ns: int) -> Stream:
-        """Return what was captured after `since_ns` and has arrived by `now_ns`."""
-        first = int(np.searchsorted(self.schedule.capture_ns[: self.count], since_ns))
-        here = self.schedule.arrival_ns[first : self.count] <= now_ns
-        known = int(here.sum())
-        if here[:known].all():
-            return self._stream(slice(first, first + known))
-        return self._stream(first + np.flatnonzero(here))
-
-    def _stream(self, rows: slice | Int) -> Stream:
         return Stream(
             spec=self.spec,
-            capture_ns=self.schedule.capture_ns[rows],
-            arrival_ns=self.schedule.arrival_ns[rows],
-            values=self.values[rows],
+            capture_ns=self.schedule.capture_ns[: self.count],
+            arrival_ns=self.schedule.arrival_ns[: self.count],
+            values=self.values[: self.count],
         )
 
 

@@ -179,7 +179,7 @@ class World:
         """Return everything captured so far, with `action` and `instruction`."""
         self._advance()
         streams = {sensor.spec.name: sensor.captured() for sensor in self._sensors}
-        return streams | {"instruction": self._instruction(), "action": self._actions(0)}
+        return streams | {"instruction": self._instruction(), "action": self._actions()}
 
     def observation(
         self, *, ready_ns: int | None = None, context_s: float = 2.0, committed: ActionChunk | None = None
@@ -188,15 +188,12 @@ class World:
 
         Arrays are views into the world's buffers: cheap, and never written again.
         """
-        self._advance()
-        now, since = self.time_ns, self.time_ns - seconds_to_ns(context_s)
-        streams = {sensor.spec.name: sensor.arrived(now, since) for sensor in self._sensors}
-        streams |= {"instruction": self._instruction(), "action": self._actions(since)}
-        return Observation(
-            embodiment=self.robot.embodiment,
-            now_ns=now,
-            streams=streams,
-            ready_ns=now if ready_ns is None else ready_ns,
+        return Observation.from_streams(
+            self.robot.embodiment,
+            self.streams(),
+            now_ns=self.time_ns,
+            history_s=context_s,
+            ready_ns=ready_ns,
             committed=committed,
         )
 
@@ -277,10 +274,8 @@ class World:
         for sensor in self._sensors:
             sensor.advance(self._log, self.time_ns)
 
-    def _actions(self, since_ns: int) -> Stream:
-        first = int(np.searchsorted(self._command_ns[: self.num_steps], since_ns))
-        times = self._command_ns[first : self.num_steps]
-        values = self._commands[first : self.num_steps]
+    def _actions(self) -> Stream:
+        times, values = self._command_ns[: self.num_steps], self._commands[: self.num_steps]
         return Stream(spec=self.robot.embodiment.action_spec, capture_ns=times, arrival_ns=times, values=values)
 
     def _instruction(self) -> Stream:

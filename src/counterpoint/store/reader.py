@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,8 @@ from counterpoint.store.index.episode_index import EpisodeIndex
 from counterpoint.store.index.episode_list import EpisodeList
 from counterpoint.store.index.refresh import Problem, load_index
 from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA, nested_table
+from counterpoint.store.lazy_frames import LazyFrames
+from counterpoint.store.sequence import EpisodeSequence
 from counterpoint.store.verify import verify_store
 from counterpoint.store.views.low import LowView, merge_shards, write_shards
 from counterpoint.store.views.low_places import key_of
@@ -42,8 +45,8 @@ PARALLEL_EPISODES = 64
 """A smaller store is checked before other processes have started."""
 
 
-class Store:
-    """The committed episodes of a store, as they were when it was opened."""
+class Store(EpisodeSequence):
+    """The committed episodes of a store, as they were when it was opened; a sequence of `Episode`."""
 
     def __init__(self, root: Path, index: EpisodeIndex, damaged: list[Problem]) -> None:
         """Use `Store.open`."""
@@ -71,6 +74,11 @@ class Store:
         root = Path(path)
         check_store(root)
         return cls(root, *load_index(root))
+
+    @property
+    def place(self) -> str:
+        """The folder, for people."""
+        return str(self.root)
 
     def __len__(self) -> int:
         """Return the number of episodes."""
@@ -171,6 +179,38 @@ class Store:
                 "To use both in one run, collect or ingest one of them under another robot name"
             )
         return self._embodiment(digests[0])
+
+    def episode(self, episode_id: str) -> Episode:
+        """Return an episode whose pictures are decoded when somebody looks at them; see `LazyFrames`.
+
+        Raises:
+            StoreError: the episode is damaged.
+            UnknownNameError: no such episode.
+        """
+        info = self.info(episode_id)
+        vectors = self.low(episode_id)
+        streams = {
+            each.name: self._lazy_images(info, each) if each.kind == "image" else vectors[each.name]
+            for each in info.streams
+        }
+        return Episode(
+            episode_id=episode_id,
+            embodiment=self._embodiment(info.embodiment_sha256),
+            provenance=info.provenance,
+            streams=streams,
+        )
+
+    def _lazy_images(self, info: EpisodeInfo, stream: StreamInfo) -> Stream:
+        spec, columns = self._spec(stream.spec_sha256), self._image_columns(info.episode_id, stream.name)
+        shape = (len(columns.pts), spec.height, spec.width, 3)
+        frames = LazyFrames(shape, lambda samples: self._pixels(info, stream, columns.pts[samples]))
+        return Stream(
+            spec=spec,
+            capture_ns=columns.capture_ns,
+            arrival_ns=columns.arrival_ns,
+            values=cast("NDArray[np.uint8]", frames),  # indexes and converts like one
+            time_source=stream.time_source,
+        )
 
     def read(
         self,

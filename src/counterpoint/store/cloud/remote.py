@@ -13,7 +13,7 @@ import json
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import Embodiment, StreamSpec, embodiment_from_dict, spec_from_dict
+from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError, unknown_name
 from counterpoint.core.stream import Stream
 from counterpoint.store.cloud.objects import FileCache, ObjectFolder
@@ -34,6 +35,7 @@ from counterpoint.store.index.episode_index import EpisodeIndex
 from counterpoint.store.index.episode_list import EpisodeList
 from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA
 from counterpoint.store.index.segments import Segment, State
+from counterpoint.store.sequence import EpisodeSequence
 from counterpoint.store.views.gops import CodedStream, Shard
 from counterpoint.store.views.low import SCHEMA as LOW_SCHEMA
 from counterpoint.store.views.low_places import key_of, keys_of
@@ -45,8 +47,8 @@ CACHED_ROWS = 65_536
 OFFERED_NAMES = 1_000
 
 
-class RemoteStore:
-    """The episodes of a publication, as they were when it was opened."""
+class RemoteStore(EpisodeSequence):
+    """The episodes of a publication, as they were when it was opened; a sequence of `Episode` without pictures."""
 
     def __init__(self, folder: ObjectFolder, cache: Path, cache_bytes: int, index: str, index_bytes: int) -> None:
         """Use `RemoteStore.open`."""
@@ -115,6 +117,11 @@ class RemoteStore:
         local = cache / sha256_hex(folder.url.encode())[:16]
         return cls(folder, local, cache_bytes, index, size)
 
+    @property
+    def place(self) -> str:
+        """The URL, for people."""
+        return self.folder.url
+
     def __len__(self) -> int:
         """Return the number of episodes."""
         return len(self._index)
@@ -137,12 +144,30 @@ class RemoteStore:
         """Return what is known of an episode; raises UnknownNameError."""
         return self._info(self._row(episode_id))
 
+    @cached_property
+    def embodiments(self) -> dict[str, Embodiment]:
+        """The robots of all episodes, by name."""
+        return {name: embodiment_from_dict(raw) for name, raw in self._state["embodiments"].items()}
+
     def embodiment(self, name: str) -> Embodiment:
         """Return the robot of that name; raises UnknownNameError."""
-        known = self._state["embodiments"]
-        if name not in known:
-            raise unknown_name("robot", name, known, hint=f"(robots of {self.folder.url})")
-        return embodiment_from_dict(known[name])
+        if name not in self.embodiments:
+            raise unknown_name("robot", name, self.embodiments, hint=f"(robots of {self.folder.url})")
+        return self.embodiments[name]
+
+    def episode(self, episode_id: str) -> Episode:
+        """Return an episode without its pictures; these are read through `video_view`.
+
+        Raises:
+            StoreError: the block cannot be fetched. UnknownNameError: no such episode.
+        """
+        info = self.info(episode_id)
+        return Episode(
+            episode_id=episode_id,
+            embodiment=self.embodiment(info.embodiment),
+            provenance=info.provenance,
+            streams=dict(self.low(episode_id)),
+        )
 
     def low(self, episode_id: str) -> dict[str, Stream]:
         """Return the vector and text streams of an episode, mapped from the local copy of its block.
