@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
@@ -14,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from counterpoint.core.embodiment import Embodiment, StreamSpec, embodiment_from_dict, spec_from_dict
+from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.episode import Episode
-from counterpoint.core.errors import CounterpointError, StoreError, unknown_name
+from counterpoint.core.errors import StoreError, unknown_name
 from counterpoint.core.stream import Stream
 from counterpoint.engine import Engine
 from counterpoint.store.episodes.video import decode_frames
 from counterpoint.store.files.blocks import DAMAGED, Columns, columns_to_stream, decode_streams
+from counterpoint.store.files.descriptions import Descriptions
 from counterpoint.store.files.layout import STREAMS, check_store, episode_folder, next_step
 from counterpoint.store.files.manifest import EpisodeInfo, StreamInfo
 from counterpoint.store.files.mapped import locked
@@ -56,8 +56,7 @@ class Store(EpisodeSequence):
         self._index = index
         self._view = LowView(root)
         self._low: OrderedDict[str, dict[str, Stream]] = OrderedDict()
-        self._specs: dict[str, StreamSpec] = {}
-        self._embodiments: dict[str, Embodiment] = {}
+        self._descriptions = Descriptions(root)
         self._video_views: dict[str, ViewFrames] = {}
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path, EpisodeIndex, list[Problem]]]:
@@ -154,7 +153,7 @@ class Store(EpisodeSequence):
     def embodiments(self) -> dict[str, Embodiment]:
         """The robots of all episodes, by name; `name@<12 digits of the SHA-256>` where a name has several."""
         return {
-            name if len(digests) == 1 else f"{name}@{digest[:12]}": self._embodiment(digest)
+            name if len(digests) == 1 else f"{name}@{digest[:12]}": self._descriptions.embodiment(digest)
             for name, digests in self.embodiment_versions.items()
             for digest in digests
         }
@@ -178,7 +177,7 @@ class Store(EpisodeSequence):
                 f"{self.root}: robot {name!r} has {len(digests)} descriptions; name one of them: {choices}. "
                 "To use both in one run, collect or ingest one of them under another robot name"
             )
-        return self._embodiment(digests[0])
+        return self._descriptions.embodiment(digests[0])
 
     def episode(self, episode_id: str) -> Episode:
         """Return an episode whose pictures are decoded when somebody looks at them; see `LazyFrames`.
@@ -195,13 +194,13 @@ class Store(EpisodeSequence):
         }
         return Episode(
             episode_id=episode_id,
-            embodiment=self._embodiment(info.embodiment_sha256),
+            embodiment=self._descriptions.embodiment(info.embodiment_sha256),
             provenance=info.provenance,
             streams=streams,
         )
 
     def _lazy_images(self, info: EpisodeInfo, stream: StreamInfo) -> Stream:
-        spec, columns = self._spec(stream.spec_sha256), self._image_columns(info.episode_id, stream.name)
+        spec, columns = self._descriptions.spec(stream.spec_sha256), self._image_columns(info.episode_id, stream.name)
         shape = (len(columns.pts), spec.height, spec.width, 3)
         frames = LazyFrames(shape, lambda samples: self._pixels(info, stream, columns.pts[samples]))
         return Stream(
@@ -235,12 +234,11 @@ class Store(EpisodeSequence):
         columns = self._view.columns(info) or self.read_master(info)
         chosen = [stream for stream in info.streams if streams is None or stream.name in streams]
         found = {
-            stream.name: self._stream(info, stream, _between(columns[stream.name], start_ns, end_ns))
-            for stream in chosen
+            stream.name: self._stream(info, stream, columns[stream.name].between(start_ns, end_ns)) for stream in chosen
         }
         return Episode(
             episode_id=episode_id,
-            embodiment=self._embodiment(info.embodiment_sha256),
+            embodiment=self._descriptions.embodiment(info.embodiment_sha256),
             provenance=info.provenance,
             streams=found,
         )
@@ -347,7 +345,7 @@ class Store(EpisodeSequence):
         return columns
 
     def _stream(self, info: EpisodeInfo, stream: StreamInfo, columns: Columns) -> Stream:
-        spec = self._spec(stream.spec_sha256)
+        spec = self._descriptions.spec(stream.spec_sha256)
         try:
             if spec.kind != "image":
                 return columns_to_stream(columns, spec, stream.time_source)
@@ -367,7 +365,7 @@ class Store(EpisodeSequence):
             ) from error
 
     def _pixels(self, info: EpisodeInfo, stream: StreamInfo, pts: NDArray[np.int64]) -> NDArray[np.uint8]:
-        spec = self._spec(stream.spec_sha256)
+        spec = self._descriptions.spec(stream.spec_sha256)
         if not len(pts):
             return np.empty((0, spec.height, spec.width, 3), np.uint8)
         try:
@@ -377,39 +375,3 @@ class Store(EpisodeSequence):
             raise StoreError(
                 f"episode {info.episode_id!r}, stream {stream.name!r}: {error}; {next_step(self.root)}"
             ) from error
-
-    def _spec(self, digest: str) -> StreamSpec:
-        if digest not in self._specs:
-            self._specs[digest] = spec_from_dict(self._description("specs", digest))
-        return self._specs[digest]
-
-    def _embodiment(self, digest: str) -> Embodiment:
-        if digest not in self._embodiments:
-            self._embodiments[digest] = embodiment_from_dict(self._description("embodiments", digest))
-        return self._embodiments[digest]
-
-    def _description(self, kind: str, digest: str) -> dict[str, object]:
-        path = self.root / kind / f"{digest}.json"
-        try:
-            raw = json.loads(path.read_bytes())
-            if not isinstance(raw, dict):
-                raise CounterpointError("not a JSON object")
-            return raw
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: damaged or missing ({error}); {next_step(self.root)}") from error
-
-
-def _between(columns: Columns, start_ns: int | None, end_ns: int | None) -> Columns:
-    if start_ns is None and end_ns is None:
-        return columns
-    count = len(columns.capture_ns)
-    first = 0 if start_ns is None else int(np.searchsorted(columns.capture_ns, start_ns))
-    last = count if end_ns is None else int(np.searchsorted(columns.capture_ns, end_ns))
-    width = columns.values.size // count if count else 0
-    return Columns(
-        capture_ns=columns.capture_ns[first:last],
-        arrival_ns=columns.arrival_ns[first:last],
-        values=columns.values[first * width : last * width],
-        texts=columns.texts[first:last],
-        pts=columns.pts[first:last],
-    )

@@ -60,6 +60,22 @@ class Columns:
         arrays = (self.capture_ns, self.arrival_ns, self.values, self.pts)
         return sum(array.nbytes for array in arrays) + sum(map(len, self.texts))
 
+    def between(self, start_ns: int | None, end_ns: int | None) -> Columns:
+        """Return the samples captured in [start_ns, end_ns); None for no bound."""
+        if start_ns is None and end_ns is None:
+            return self
+        count = len(self.capture_ns)
+        first = 0 if start_ns is None else int(np.searchsorted(self.capture_ns, start_ns))
+        last = count if end_ns is None else int(np.searchsorted(self.capture_ns, end_ns))
+        width = self.values.size // count if count else 0
+        return Columns(
+            capture_ns=self.capture_ns[first:last],
+            arrival_ns=self.arrival_ns[first:last],
+            values=self.values[first * width : last * width],
+            texts=self.texts[first:last],
+            pts=self.pts[first:last],
+        )
+
 
 def stream_to_columns(stream: Stream) -> Columns:
     """Return the samples of a vector or text stream."""

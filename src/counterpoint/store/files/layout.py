@@ -97,8 +97,8 @@ def check_store(root: Path) -> None:
     mark = root / "store.json"
     if not mark.is_file():
         raise StoreError(
-            f"{root}: not a store (no store.json here); expected a folder that 'counterpoint collect' or "
-            "'counterpoint ingest' wrote"
+            f"{root}: not a store ({'no store.json here' if root.exists() else 'no such folder'}); expected a folder "
+            "that 'counterpoint collect' or 'counterpoint ingest' wrote"
         )
     try:
         raw = json.loads(mark.read_bytes())
