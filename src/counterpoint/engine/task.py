@@ -88,5 +88,5 @@ class Engine(Protocol):
         unit: str = "episode",
         progress: bool = False,
     ) -> Iterator[Done[Task, Result]]:
-        """Yield every task once, in the order in which they finish; a task that fails stops no other."""
+        """Yield every task once, in the order in which they finish; a failed task does not stop the others."""
         ...

@@ -15,13 +15,12 @@ from typing import Literal
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, timestamp_pb2
 from numpy.typing import NDArray
 from PIL import Image
 
 from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.export.mp4 import clip_of
-from counterpoint.export.wire import delimited, integer
 from counterpoint.store import EpisodeInfo, Store
 from counterpoint.store.episodes.video import opened, video_size
 from counterpoint.store.files.layout import episode_folder
@@ -48,19 +47,17 @@ class CameraMessages:
 
     def encode(self, capture_ns: NDArray[np.int64]) -> Callable[[int], bytes]:
         """Return a function that encodes sample k, captured at `capture_ns[k]`, as a message."""
-        data, form, frame = _FIELDS[self.kind]
+        pool = descriptor_pool.DescriptorPool()
+        for file in _schema_files(self.kind):
+            pool.Add(file)
+        message = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"foxglove.{self.kind}"))
 
-        def message(sample: int) -> bytes:
-            seconds, rest = divmod(int(capture_ns[sample]), NS_PER_SECOND)
-            parts = {
-                1: delimited(1, integer(1, seconds) + integer(2, rest)),
-                data: delimited(data, self.pictures[sample]),
-                form: delimited(form, self.format.encode()),
-                frame: delimited(frame, self.frame_id.encode()),
-            }
-            return b"".join(parts[number] for number in sorted(parts))
+        def encoded(sample: int) -> bytes:
+            made = message(data=self.pictures[sample], format=self.format, frame_id=self.frame_id)
+            made.timestamp.seconds, made.timestamp.nanos = divmod(int(capture_ns[sample]), NS_PER_SECOND)
+            return bytes(made.SerializeToString(deterministic=True))
 
-        return message
+        return encoded
 
 
 def camera_messages(store: Store, info: EpisodeInfo, stream: str) -> CameraMessages:
@@ -84,28 +81,29 @@ def camera_messages(store: Store, info: EpisodeInfo, stream: str) -> CameraMessa
 
 def image_schema(kind: Kind) -> tuple[str, str, bytes]:
     """Return the name, encoding and bytes of a message schema."""
-    field, file = descriptor_pb2.FieldDescriptorProto, descriptor_pb2.FileDescriptorProto()
-    file.name, file.package, file.syntax = f"foxglove/{kind}.proto", "foxglove", "proto3"
-    file.dependency.append("google/protobuf/timestamp.proto")
-    message = file.message_type.add(name=kind)
+    files = descriptor_pb2.FileDescriptorSet(file=_schema_files(kind))
+    return f"foxglove.{kind}", "protobuf", files.SerializeToString()
+
+
+def _schema_files(kind: Kind) -> list[descriptor_pb2.FileDescriptorProto]:
     data, form, frame = _FIELDS[kind]
-    message.field.add(
-        name="timestamp",
-        number=1,
-        type=field.TYPE_MESSAGE,
-        type_name=".google.protobuf.Timestamp",
-        label=field.LABEL_OPTIONAL,
+    fields = (
+        f'field {{ name: "data" number: {data} type: TYPE_BYTES label: LABEL_OPTIONAL }}',
+        f'field {{ name: "format" number: {form} type: TYPE_STRING label: LABEL_OPTIONAL }}',
+        f'field {{ name: "frame_id" number: {frame} type: TYPE_STRING label: LABEL_OPTIONAL }}',
     )
-    message.field.add(name="data", number=data, type=field.TYPE_BYTES, label=field.LABEL_OPTIONAL)
-    message.field.add(name="format", number=form, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-    message.field.add(name="frame_id", number=frame, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-    stamp = descriptor_pb2.FileDescriptorProto()
-    stamp.name, stamp.package, stamp.syntax = "google/protobuf/timestamp.proto", "google.protobuf", "proto3"
-    time = stamp.message_type.add(name="Timestamp")
-    time.field.add(name="seconds", number=1, type=field.TYPE_INT64, label=field.LABEL_OPTIONAL)
-    time.field.add(name="nanos", number=2, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL)
-    both = descriptor_pb2.FileDescriptorSet(file=[stamp, file])
-    return f"foxglove.{kind}", "protobuf", both.SerializeToString()
+    text = f"""
+    name: "foxglove/{kind}.proto" package: "foxglove" syntax: "proto3" dependency: "google/protobuf/timestamp.proto"
+    message_type {{
+      name: "{kind}"
+      field {{
+        name: "timestamp" number: 1 type: TYPE_MESSAGE type_name: ".google.protobuf.Timestamp" label: LABEL_OPTIONAL
+      }}
+      {" ".join(fields)}
+    }}
+    """
+    stamp = descriptor_pb2.FileDescriptorProto.FromString(timestamp_pb2.DESCRIPTOR.serialized_pb)
+    return [stamp, text_format.Parse(text, descriptor_pb2.FileDescriptorProto())]
 
 
 def shown_frames(

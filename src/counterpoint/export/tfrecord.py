@@ -13,8 +13,6 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.export.wire import delimited, varint
-
 Value = NDArray[np.float32] | NDArray[np.int64] | Sequence[bytes]
 """A list of float32, int64 or bytes."""
 
@@ -31,20 +29,35 @@ def frame_record(data: bytes) -> bytes:
 def encode_example(features: Mapping[str, Value]) -> bytes:
     """Return the bytes of a `tf.train.Example`; names are sorted, so that equal content gives equal bytes."""
     entries = [
-        delimited(1, delimited(1, name.encode()) + delimited(2, _encode_feature(value)))
+        _delimited(1, _delimited(1, name.encode()) + _delimited(2, _encode_feature(value)))
         for name, value in sorted(features.items())
     ]
-    return delimited(1, b"".join(entries))
+    return _delimited(1, b"".join(entries))
 
 
 def _encode_feature(value: Value) -> bytes:
     if not isinstance(value, np.ndarray):
-        return delimited(_BYTES_LIST, b"".join(delimited(1, each) for each in value))
+        return _delimited(_BYTES_LIST, b"".join(_delimited(1, each) for each in value))
     if value.dtype == np.float32:
-        return delimited(_FLOAT_LIST, delimited(1, value.astype("<f4").tobytes()))
-    return delimited(_INT64_LIST, delimited(1, b"".join(varint(int(each) & (2**64 - 1)) for each in value)))
+        return _delimited(_FLOAT_LIST, _delimited(1, value.astype("<f4").tobytes()))
+    return _delimited(_INT64_LIST, _delimited(1, b"".join(_varint(int(each) & (2**64 - 1)) for each in value)))
 
 
 def _masked(data: bytes) -> int:
     crc = int(google_crc32c.value(data))
     return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
+
+
+def _delimited(number: int, data: bytes) -> bytes:
+    """Return a length-delimited field (bytes, text, message or packed list)."""
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _varint(value: int) -> bytes:
+    """Return a non-negative integer in groups of seven bits, the lowest first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -1,6 +1,6 @@
-"""What a stream of robot data needs: cores, storage and network, from rates measured on one machine.
+"""What a fleet's data needs in cores, storage and network, from rates measured on one machine.
 
-Pure arithmetic; measuring is left to the caller. Every figure's assumption is a line of `ASSUMPTIONS`.
+Pure arithmetic: the caller measures the rates. `ASSUMPTIONS` lists what the figures assume.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ DAY_HOURS = 24.0
 FORMAT = "counterpoint-data-rates"
 
 ASSUMPTIONS = (
-    "one core does what one core of this machine does; more cores scale linearly (processes share nothing)",
-    "work and bytes of pictures grow with cameras x pixels x pictures per second (bytes of the training view: with "
-    "cameras alone, its size and rate are fixed); those of numbers with channels x samples per second",
-    "pictures were made up (a textured ground that drifts, with noise) and coded as H.264 with a key frame every 10; "
-    "what cameras log may take a third or six times the bytes (JPEG): say it with --video-mbit-s",
-    "storage is one copy without redundancy; disks are assumed to keep up",
-    "logs arrive evenly over the week; the link carries each byte once; a core works all day",
+    "one core works as fast as one of this machine; throughput scales linearly with cores (processes share nothing)",
+    "work and bytes of video grow with cameras x pixels x frames per second (in the training view, whose size and "
+    "rate are fixed, with the number of cameras); those of numbers with channels x samples per second",
+    "the measured video is synthetic (a drifting textured ground with noise), coded as H.264 with a key frame "
+    "every 10 frames; real logs may need a third of the bytes, or six times as many (JPEG): set --video-mbit-s",
+    "storage is one copy without redundancy, and the disks keep up",
+    "logs arrive evenly over the week, the link carries each byte once, and cores work all day",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What one robot records."""
+    """The cameras and channels that one robot records."""
 
     cameras: int = 2
     image_height: int = 480
@@ -64,18 +64,18 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What this machine was measured to do, per hour of robot time."""
+    """Measured rates of this machine, per hour of robot time."""
 
     setup: Setup
-    """What was recorded in the measurement."""
+    """Cameras and channels of the measurement."""
     machine: str
     ingest_cpu_s: float
-    """CPU seconds to bring an hour's logs into a store."""
+    """CPU seconds to ingest an hour of logs."""
     low_view_cpu_s: float
     video_view_cpu_s: float
     checks_cpu_s: float
     loading_cpu_s: float
-    """CPU seconds to deliver an hour as windows of 2 s, pictures decoded."""
+    """CPU seconds to deliver an hour as windows of 2 s with decoded images."""
     master_video_bytes: float
     master_low_bytes: float
     view_video_bytes: float
@@ -86,38 +86,38 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """What is to be carried."""
+    """The data of a fleet."""
 
     setup: Setup
     hours: float
-    """Robot time that is there already, hours."""
+    """Existing robot time, hours."""
     weekly: float
-    """Robot time that arrives a week, hours."""
+    """Robot time that arrives per week, hours."""
     days: float
-    """Days in which what is there already shall be brought in."""
+    """Days in which the existing data is to be ingested."""
     speed: float
-    """Times real time at which training reads; 2500 is 6.85 years a day."""
+    """Speed at which training reads, as a multiple of real time; 2500 is 6.85 years per day."""
     episode_s: float
     """Length of an episode."""
     video_mbit_s: float | None = None
-    """Coded video of one camera as it is logged, megabits per second; None for what was measured."""
+    """Logged video of one camera, megabits per second; None for the measured rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataPlan:
-    """What it takes."""
+    """The resources that a fleet needs."""
 
     ingest_hours_per_core_hour: float
     """With both views and all checks."""
     loading_hours_per_core_hour: float
     backlog_core_hours: float
-    """To bring in what is there already, once."""
+    """To ingest the existing data, once."""
     backlog_cores: float
-    """To do so in the days given."""
+    """To do so within the given days."""
     weekly_cores: float
-    """Busy all week with what arrives."""
+    """Cores that the arriving data keeps busy."""
     loading_cores: float
-    """To feed training at its speed."""
+    """To feed training at the given speed."""
     masters_tb: float
     video_view_tb: float
     low_view_tb: float
@@ -127,14 +127,14 @@ class DataPlan:
     uplink_mbit_s: float
     """Mean rate at which logs arrive, megabits per second."""
     backlog_mbit_s: float
-    """Rate to move what is there already within the days given."""
+    """Rate to move the existing data within the given days."""
     training_read_mb_s: float
     """Megabytes per second that training reads from the views."""
     episodes: float
 
 
 def plan_data(fleet: Fleet, rates: Rates) -> DataPlan:
-    """Return cores, storage and network for a fleet; see ASSUMPTIONS."""
+    """Return the cores, storage and network that a fleet needs; see ASSUMPTIONS."""
     pixels = fleet.setup.pixels_per_s / rates.setup.pixels_per_s if rates.setup.cameras else 0.0
     cameras = fleet.setup.cameras / rates.setup.cameras if rates.setup.cameras else 0.0
     numbers = fleet.setup.numbers_per_s / rates.setup.numbers_per_s
@@ -184,7 +184,7 @@ def load_rates(path: Path) -> Rates:
         rates = Rates(**{**raw, "setup": Setup(**raw["setup"])})
         numbers = [getattr(rates, each.name) for each in fields(rates) if each.name not in ("setup", "machine")]
         if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
-            raise ValueError("a rate is no number of 0 or more")
+            raise ValueError("a rate is negative or not a number")
         return rates
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path}: expected rates that plan-data wrote with --save-rates ({error})") from error
+        raise ConfigError(f"{path}: expected rates written by plan-data --save-rates ({error})") from error

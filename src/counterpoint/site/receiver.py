@@ -72,9 +72,13 @@ class Receiver:
     def app(self) -> Starlette:
         """Return the application."""
         routes = [
-            Route("/uploads", self.uploads, methods=["OPTIONS", "POST"]),
-            Route("/uploads/{episode}/{sha256}", self.upload, methods=["HEAD", "PATCH", "DELETE", "POST"]),
-            Route("/commit", self.commit, methods=["POST"]),
+            Route("/uploads", self._answering(self._uploads), methods=["OPTIONS", "POST"]),
+            Route(
+                "/uploads/{episode}/{sha256}",
+                self._answering(self._upload),
+                methods=["HEAD", "PATCH", "DELETE", "POST"],
+            ),
+            Route("/commit", self._answering(self._commit), methods=["POST"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
@@ -94,19 +98,8 @@ class Receiver:
         }
         return PlainTextResponse(self.counters.to_text(gauges))
 
-    async def uploads(self, request: Request) -> Response:
-        """Answer OPTIONS and POST (creation)."""
-        return await self._answer(request, self._uploads)
-
-    async def upload(self, request: Request) -> Response:
-        """Answer HEAD, PATCH and DELETE; POST with X-HTTP-Method-Override stands for another method."""
-        return await self._answer(request, self._upload)
-
-    async def commit(self, request: Request) -> Response:
-        """Answer POST /commit."""
-        return await self._answer(request, self._commit)
-
     async def _uploads(self, request: Request, site: str) -> Response:
+        """Answer OPTIONS and POST (creation)."""
         if request.method == "OPTIONS":
             return self.transfers.options()
         name = tus.parse_metadata(request.headers.get("Upload-Metadata", ""))
@@ -114,6 +107,7 @@ class Receiver:
             return await self.transfers.create(request, site, name)
 
     async def _upload(self, request: Request, site: str) -> Response:
+        """Answer HEAD, PATCH and DELETE; POST with X-HTTP-Method-Override stands for another method."""
         name = tus.parse_name(request.path_params["episode"], request.path_params["sha256"])
         method = request.headers.get("X-HTTP-Method-Override", request.method)
         if method == "HEAD":
@@ -146,6 +140,12 @@ class Receiver:
     def _admit(self, site: str, episode: str, outcome: CommitResult) -> None:
         descriptions = sum(MAX_DESCRIPTION_BYTES for each in outcome.missing if each.bytes is None)
         self.admission.admit(site, episode, outcome.needs_bytes + descriptions)
+
+    def _answering(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return await self._answer(request, handler)
+
+        return endpoint
 
     async def _answer(self, request: Request, handler: Handler) -> Response:
         """Check the version and the token, count the request, and turn errors into exact statuses."""

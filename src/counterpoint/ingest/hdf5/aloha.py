@@ -71,12 +71,11 @@ def _feature(path: str, dataset: h5py.Dataset) -> LogFeature:
     names = NAMES if width == len(NAMES) else tuple(f"{path.rsplit('/', 1)[-1]}_{i}" for i in range(width))
     channels: tuple[Channel, ...] = ()
     if path == "observations/qvel" and width == len(NAMES):
-        channels = tuple(
-            channel if channel.part == "gripper" else replace(channel, quantity="joint_velocity", unit="rad/s")
-            for channel in guess_channels(NAMES)
-        )
-        channels = tuple(
-            replace(channel, quantity="unknown", unit="1") if channel.part == "gripper" else channel
-            for channel in channels
-        )
+        channels = tuple(map(_velocity, guess_channels(NAMES)))
     return LogFeature(name=path, width=width, names=names, role=ROLES.get(path, "other"), channels=channels)
+
+
+def _velocity(channel: Channel) -> Channel:
+    if channel.part == "gripper":
+        return replace(channel, quantity="unknown", unit="1")
+    return replace(channel, quantity="joint_velocity", unit="rad/s")

@@ -18,6 +18,9 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from counterpoint.core.errors import ConfigError
 from counterpoint.scaling.runs.rows import Logged, LoggedRun, Scalar, nearest, parsed
 
@@ -145,16 +148,12 @@ def _text(path: Path) -> str:
 
 
 def _meta(path: Path) -> dict[str, str]:
-    """Return the plain entries of a meta.yaml, `key: scalar` a line; MLflow writes no other that matter here."""
-    found = {}
-    for line in _text(path).splitlines():
-        key, sign, value = line.partition(":")
-        if sign and key and key[0] not in " #-":
-            value = value.strip()
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-                value = value[1:-1].replace("''", "'") if value[0] == "'" else value[1:-1]
-            found[key.strip()] = value
-    return found
+    """Return the scalar entries of a meta.yaml as text; none where the file is not YAML."""
+    try:
+        raw = YAML(typ="base", pure=True).load(_text(path))
+    except (YAMLError, ValueError):
+        return {}
+    return {key: value for key, value in raw.items() if isinstance(value, str)} if isinstance(raw, dict) else {}
 
 
 def _sqlite(path: Path, wanted: str) -> Logged:
