@@ -24,7 +24,7 @@ from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.model.sizes import flops_per_batch
 from counterpoint.model.tensors import TensorBatch, to_tensors
 
-CONFIG = replace(SMALL, context_s=0.45, commit_noise=0.1, flow_time_power=1.5)
+CONFIG = replace(SMALL, context_s=0.43, commit_noise=0.1, flow_time_power=1.5)
 
 
 @dataclass

@@ -72,6 +72,8 @@ def awkward_batch(seed: int = 0) -> Batch:
     decision = batch.decision_s.copy()
     decision[0, 0] = -0.05  # before anything arrived
     decision[:, 2] = 0.75
+    arrival[0, 2] = arrival[0, 3]  # two that arrive together see each other
+    arrival[1, 2] = decision[1, 1]  # just in time
     vectors = [replace(group, values=group.values[:6], slot=group.slot[:6]) for group in batch.vectors]
     pictures = ImageTokens(
         patches=rng.integers(0, 256, (1, 16, 16, 3), dtype=np.uint8),
