@@ -214,7 +214,7 @@ def test_tokens(tmp_path: Path, capsys: Capture) -> None:
     ("words", "said"),
     [
         (["--listen", "nowhere"], "HOST:PORT"),
-        (["--tls-cert", "cert.pem"], "belong together"),
+        (["--tls-cert", "cert.pem"], "expected both"),
         (["--max-sites", "0"], "max_sites"),
     ],
 )

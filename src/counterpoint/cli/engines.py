@@ -17,9 +17,9 @@ class ParallelArguments(VerbArguments):
     """Flags of a verb that works in parallel."""
 
     engine: Literal["local", "ray"] = "local"
-    """`local`: processes of this machine. `ray`: Ray Data, on a cluster that is joined by --address or started here."""
+    """`local`: processes of this machine. `ray`: Ray Data, on the cluster at --address or on one started here."""
     workers: int | None = None
-    """Processes; one a core where left out (on Ray two, or all that a joined cluster has)."""
+    """Number of processes. Default: one per core; with Ray, two, or all that a joined cluster has."""
     address: str | None = None
     """Ray cluster to join, for example `auto` or `10.0.0.1:6379`; only with --engine ray."""
 
@@ -33,7 +33,7 @@ class ParallelArguments(VerbArguments):
         from counterpoint.engine import open_engine
 
         if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"workers: expected 1 or more, got {self.workers}")
+            raise ConfigError(f"--workers: expected 1 or more, got {self.workers}")
         if self.address is not None and self.engine != "ray":
-            raise ConfigError("address: is of a Ray cluster; add --engine ray")
+            raise ConfigError("--address: names a Ray cluster, so it needs --engine ray")
         return open_engine(self.engine, workers=self.workers, address=self.address)

@@ -1,6 +1,6 @@
 """Entry point of the command line: find the verb, parse, run, print, choose the exit code.
 
-0 done    1 a check failed    2 bad usage or input    130 interrupted by Ctrl-C
+0 success    1 a check failed    2 bad usage or input    130 interrupted by Ctrl-C
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ EXTRAS = {
     "uvicorn": "site",
     "zstandard": "ingest",
 }
-"""Which extra brings a module that may be missing."""
+"""The extra that installs a module that may be missing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,12 +89,12 @@ def overview() -> str:
         [
             "counterpoint: train and run embodied foundation models",
             "",
-            "usage: counterpoint VERB [...]      counterpoint VERB --help teaches a verb with an example",
+            "usage: counterpoint VERB [...]      counterpoint VERB --help explains a verb, with an example",
             "",
             _listing(VERBS),
             "",
-            "Every verb takes --json (one object on standard output) and exits with 0 when done, 1 where a check",
-            "fails, 2 on bad usage or input. First steps: counterpoint demo --out demo-out",
+            "Every verb takes --json (one object on standard output) and exits with 0 on success, 1 if a check",
+            "fails, 2 on bad usage or input. To start: counterpoint demo --out demo-out",
         ]
     )
 
@@ -103,7 +103,7 @@ def verbs_of(words: Sequence[str]) -> str:
     """Return the list of verbs that share a first word, if only that word (and --help) was given; else nothing."""
     inner = {name: summary for name, summary in VERBS.items() if name.startswith(f"{words[0]} ")}
     is_bare = len(words) == 1 or words[1] in ("-h", "--help")
-    return f"verbs of {words[0]}:\n{_listing(inner)}" if inner and is_bare else ""
+    return f"{words[0]} has these verbs:\n{_listing(inner)}" if inner and is_bare else ""
 
 
 def _listing(verbs: Mapping[str, str]) -> str:
@@ -128,7 +128,7 @@ def find_verb(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def load_verb(name: str) -> AnyVerb:
-    """Import the module of one verb; help on all verbs and every other verb do without it."""
+    """Import the module of one verb."""
     module = import_module(f"counterpoint.cli.verbs.{name.replace(' ', '.').replace('-', '_')}")
     return cast("AnyVerb", module.VERB)
 
@@ -199,7 +199,7 @@ def _message(error: Exception) -> str:
         return f"needs the Python package {module!r}; install it with: pip install 'counterpoint[{EXTRAS[module]}]'"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        hint = "; free some space and run it again" if error.errno == errno.ENOSPC else ""
+        hint = "; free some space, then run the command again" if error.errno == errno.ENOSPC else ""
         return f"{where}{error.strerror or error}{hint}"
     return str(error)
 

@@ -3,7 +3,7 @@
     command line --parse--> arguments --run--> Reply --print--> text for people or one JSON object
 
 Verb modules import what is heavy (torch, MuJoCo, pyarrow) inside `run`, so that help is quick and a
-verb asks only for the extras that it needs.
+verb needs only its own extras.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class VerbArguments:
     json: bool = False
     """Print exactly one JSON object on standard output; everything else goes to standard error."""
     debug: bool = False
-    """Show debug messages, and the traceback of an error."""
+    """Show debug messages and the traceback of an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,17 @@ class OverridableArguments(VerbArguments):
     """Arguments of a verb whose unknown flags are dotted overrides of a configuration."""
 
     overrides: Suppress[Mapping[str, str]] = field(default_factory=dict)
-    """Gathered from the flags that the verb itself does not know."""
+    """Collected from the flags that are not the verb's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What a verb answers."""
+    """The result of a verb."""
 
     data: dict[str, Json]
     """The object that `--json` prints."""
     text: str
-    """The same for people."""
+    """The text that is printed without `--json`."""
     passed: bool = True
     """False where a check failed: exit code 1."""
 
@@ -58,11 +58,11 @@ class Verb(Generic[Arguments]):
     """One verb of the command line."""
 
     example: str
-    """A command that teaches; shown by `--help`."""
+    """A typical command, shown by `--help`."""
     arguments: type[Arguments]
     run: Callable[[Arguments], Reply]
-    resume: str = "nothing is lost; run the same command again."
-    """What to tell after Ctrl-C."""
+    resume: str = "run the same command again."
+    """What to do after Ctrl-C."""
 
     def prepare(self, words: Sequence[str], name: str, summary: str) -> tuple[VerbArguments, Callable[[], Reply]]:
         """Parse the words after the verb's name; return the arguments and what to call.
@@ -94,12 +94,12 @@ class AnyVerb(Protocol):
 
     @property
     def example(self) -> str:
-        """A command that teaches."""
+        """A typical command, shown by `--help`."""
         ...
 
     @property
     def resume(self) -> str:
-        """What to tell after Ctrl-C."""
+        """What to do after Ctrl-C."""
         ...
 
     def prepare(self, words: Sequence[str], name: str, summary: str) -> tuple[VerbArguments, Callable[[], Reply]]:

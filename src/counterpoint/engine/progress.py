@@ -46,7 +46,7 @@ class Progress:
                 percentage is shown.
             done: what an earlier run did already; not part of the rate.
             shown: False keeps silent.
-            leave: keep the finished bar, or end with a line even where the work took no time.
+            leave: keep the finished bar; where there is no terminal, end with a line if the work took a second.
         """
         self.total, self.done, self.status = total, done, ""
         self._label, self._unit, self._shown, self._leave = label, unit, shown, leave
@@ -81,9 +81,12 @@ class Progress:
         """End the bar, or write the last line."""
         if self._bar is not None:
             self._bar.close()
-        elif self._shown and (self._leave or self._line_s > self._started_s):
+        elif self._shown and (self._line_s > self._started_s or (self._leave and self._is_worth_a_line())):
             self._write()
         self._bar, self._shown = None, False
+
+    def _is_worth_a_line(self) -> bool:
+        return time.monotonic() >= self._started_s + 1
 
     def _open_bar(self) -> tqdm[NoReturn]:
         from tqdm import tqdm

@@ -34,23 +34,23 @@ class CatalogArguments(VerbArguments):
     store: Positional[Path]
     """Store to look at."""
     view: Positional[View] = "summary"
-    """`summary`: hours by robot, task, site, environment, source, week. `list`: one line an episode. `query SQL`: rows
-    of the tables episodes, streams, marks and clusters. `search TEXT`: what robots were told. `duplicates`: episodes
-    that show the same motion. `map`: all episodes as a page."""
+    """`summary`: hours by robot, task, site, environment, source and week. `list`: one line per episode. `query SQL`:
+    SQL on the tables episodes, streams, marks and clusters. `search TEXT`: episodes by their instructions.
+    `duplicates`: groups of episodes with the same motion. `map`: an HTML page with a point for every episode."""
     words: Positional[tuple[str, ...]] = ()
-    """The SQL of `query`, the text of `search`."""
+    """The SQL of `query` or the text of `search`."""
     robot: str | None = None
     """List only episodes of this robot."""
     task: str | None = None
     """List only episodes of this task."""
     limit: int | None = None
-    """At most so many rows; 1000 of `list` and `query`, 10 of `search`, 20000 points of `map` where left out."""
+    """Maximum number of rows. Default: 1000 for `list` and `query`, 10 for `search`, 20000 points for `map`."""
     out: Path = Path("map.html")
-    """Page that `map` writes."""
+    """HTML file that `map` writes."""
     thumbnails: bool = False
-    """Put a small picture of up to 500 episodes into the `map`."""
+    """Show thumbnails of up to 500 episodes in the `map`."""
     workers: int | None = None
-    """Processes of `duplicates` and `map`; one a core where left out."""
+    """Number of processes for `duplicates` and `map`. Default: one per core."""
 
 
 def run_catalog(arguments: CatalogArguments) -> Reply:
@@ -60,7 +60,7 @@ def run_catalog(arguments: CatalogArguments) -> Reply:
     if arguments.limit is not None and arguments.limit < 1:
         raise ConfigError(f"limit: expected at least 1, got {arguments.limit}")
     if arguments.words and arguments.view not in ("query", "search"):
-        raise ConfigError(f"{arguments.view}: takes no words, got {' '.join(arguments.words)!r}")
+        raise ConfigError(f"{arguments.view}: expected nothing after it, got {' '.join(arguments.words)!r}")
     return _VIEWS[arguments.view](Store.open(arguments.store), arguments)
 
 
@@ -83,7 +83,7 @@ def _shares(key: str, shares: Mapping[str, Share]) -> str:
         names = names[-SHOWN_GROUPS:] if key == "week" else sorted(names, key=lambda name: -shares[name].hours)
     rows = [(n, shares[n].episodes, shares[n].hours, _percent(shares[n].success_rate)) for n in names[:SHOWN_GROUPS]]
     left = len(shares) - len(rows)
-    more = f"\n... and {left} more; --json shows all" if left else ""
+    more = f"\n... and {left} more; --json lists all" if left else ""
     return "\n" + table((key, "episodes", "hours", "success"), rows) + more
 
 
@@ -95,7 +95,7 @@ def _list(store: Store, arguments: CatalogArguments) -> Reply:
     is_cut, rows = len(rows) > limit, rows[:limit]
     keys = ("episode_id", "robot", "task", "environment", "success", "duration_s", "instruction")
     listed: list[Json] = [*rows]
-    more = f"\n... and more; --limit {10 * limit} shows more of them" if is_cut else ""
+    more = f"\n... there are more; show them with --limit {10 * limit}" if is_cut else ""
     return Reply(
         data={"episodes": listed, "is_cut": is_cut},
         text=table(keys, [[row[key] for key in keys] for row in rows]) + more,
@@ -111,7 +111,7 @@ def _query(store: Store, arguments: CatalogArguments) -> Reply:
         )
     answer = Catalog([store]).query(" ".join(arguments.words), limit=arguments.limit or 1000)
     rows: list[Json] = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    more = f"\n... and more; --limit {10 * len(rows)} shows more of them" if answer.is_cut else ""
+    more = f"\n... there are more; show them with --limit {10 * len(rows)}" if answer.is_cut else ""
     data: dict[str, Json] = {"columns": list(answer.columns), "rows": rows, "is_cut": answer.is_cut}
     return Reply(data=data, text=table(answer.columns, answer.rows) + more)
 
@@ -122,7 +122,7 @@ def _search(store: Store, arguments: CatalogArguments) -> Reply:
     hits = search(store.flat(), " ".join(arguments.words), root=store.root, limit=arguments.limit or 10)
     rows = [(hit.score, hit.episodes, hit.hours, ", ".join(hit.robots), hit.text) for hit in hits]
     found: list[Json] = [{**asdict(h), "robots": list(h.robots), "examples": list(h.examples)} for h in hits]
-    text = table(("score", "episodes", "hours", "robots", "text"), rows) if hits else "nothing like it"
+    text = table(("score", "episodes", "hours", "robots", "text"), rows) if hits else "no match"
     return Reply(data={"query": " ".join(arguments.words), "hits": found}, text=text)
 
 
@@ -139,14 +139,14 @@ def _duplicates(store: Store, arguments: CatalogArguments) -> Reply:
     found: list[Json] = [
         {**asdict(c), "episodes": list(c.episodes), "robots": list(c.robots), "tasks": list(c.tasks)} for c in clusters
     ]
-    lines = [f"{len(clusters)} clusters of near-duplicates: {extra} episodes, {redundant:.3f} hours, say nothing new"]
+    lines = [f"{len(clusters)} clusters of near-duplicates: {extra} episodes, {redundant:.3f} hours are redundant"]
     rows = [
         (len(c.episodes), c.redundant_hours, _shortened(", ".join(c.tasks)), _shortened(", ".join(c.episodes)))
         for c in clusters[: arguments.limit or SHOWN_GROUPS]
     ]
-    lines += ["", table(("episodes", "redundant hours", "tasks", "which"), rows)] if rows else []
-    lines += [f"... and {left} more; --json shows all"] if (left := len(clusters) - len(rows)) else []
-    lines += [f"not read: {line}" for line in unread]
+    lines += ["", table(("episodes", "redundant hours", "tasks", "episode ids"), rows)] if rows else []
+    lines += [f"... and {left} more; --json lists all"] if (left := len(clusters) - len(rows)) else []
+    lines += [f"could not be read: {line}" for line in unread]
     data: dict[str, Json] = {
         "clusters": found,
         "redundant_episodes": extra,

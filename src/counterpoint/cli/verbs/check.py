@@ -24,25 +24,25 @@ class CheckArguments(ParallelArguments, OverridableArguments):
     """Arguments of `check`."""
 
     store: Positional[Path]
-    """Store to check. Any threshold can be set by its dotted path, for example --gap.periods 5; see --thresholds."""
+    """Store to check. Set any threshold by its dotted path, for example --gap.periods 5; --thresholds lists them."""
     verify: bool = False
-    """Read every byte and compare checksums; without it only the episodes' manifests are read."""
+    """Read every byte and compare checksums. Without it, only the episodes' manifests are read."""
     checks: str = "all"
-    """What to look for in the episodes: `all`, `none` (damage alone), or names with commas between."""
+    """Quality checks to run: `all`, `none` (look only for damaged files), or names separated by commas."""
     robot: str | None = None
-    """Look only at episodes of this robot."""
+    """Check only episodes of this robot."""
     pictures: bool = False
-    """Put all cameras into the video view first, so that pictures are checked; else those that are there already."""
+    """Build the video view of every camera first. Without it, only cameras that already have one are checked."""
     mark: bool = False
-    """Mark spoilt and idle ranges to be left out of training. Nothing is deleted."""
+    """Mark faulty and idle time ranges, so that training skips them. Nothing is deleted."""
     unmark: bool = False
-    """Take those marks back."""
+    """Remove those marks."""
     again: bool = False
-    """Check again also what was checked before with the same thresholds."""
+    """Also check episodes that were checked before with the same thresholds."""
     report: Path | None = None
-    """Write a page with tables, plots and thumbnails to this file."""
+    """Write an HTML page with tables, plots and thumbnails to this file."""
     thresholds: bool = False
-    """Show every threshold with its value and meaning; check nothing."""
+    """List every threshold with its value and meaning, and check nothing."""
     overrides: Suppress[Mapping[str, str]] = field(default_factory=dict)
     """Gathered from the flags that the verb itself does not know."""
 
@@ -116,7 +116,9 @@ def _damage_text(arguments: CheckArguments, store: Store, problems: list[Problem
     if problems:
         rows = [(each.reason, each.path, each.message) for each in problems]
         return f"{arguments.store}: {len(problems)} problems\n{table(('reason', 'file', 'what'), rows)}"
-    depth = "every checksum holds" if arguments.verify else "every manifest can be read; --verify reads every byte"
+    depth = (
+        "all checksums match" if arguments.verify else "all manifests are readable (--verify also compares checksums)"
+    )
     return f"{arguments.store}: {len(store)} episodes, {depth}"
 
 
@@ -127,7 +129,7 @@ def _quality_text(arguments: CheckArguments, run: CheckRun, summary: CheckSummar
     fine = f"{summary.episodes['ok']} fine, {summary.episodes['warn']} with warnings, {summary.episodes['fail']} failed"
     lines = [
         f"quality: {fine}; {summary.hours['ok']:.2f} of {hours:.2f} h fine "
-        f"({run.checked} episodes checked now, {run.skipped} known from before)"
+        f"({run.checked} episodes checked now, {run.skipped} earlier)"
     ]
     if summary.checks:
         rows = [
@@ -137,14 +139,14 @@ def _quality_text(arguments: CheckArguments, run: CheckRun, summary: CheckSummar
         lines.append(table(("check", "episodes", "notes", "warnings", "failures", "what it finds"), rows))
     if summary.unseen:
         lines.append(
-            f"pictures of {summary.unseen} episodes were not looked at: add --pictures, which builds their view"
+            f"the cameras of {summary.unseen} episodes were not checked: add --pictures to build their video view"
         )
     if summary.dropped_hours:
         lines.append(
-            f"{3600 * summary.dropped_hours:.1f} s are marked to be left out of training; --unmark takes it back"
+            f"{3600 * summary.dropped_hours:.1f} s are marked and skipped by training; remove the marks with --unmark"
         )
     elif any(each.seconds for each in summary.checks):
-        lines.append("next: --report FILE.html shows where; --mark marks spoilt ranges to be left out of training")
+        lines.append("next: --report FILE.html shows where; --mark makes training skip the faulty ranges")
     return lines
 
 
@@ -152,5 +154,5 @@ VERB = Verb(
     example="counterpoint check data/ur5e --verify --report quality.html",
     arguments=CheckArguments,
     run=run_check,
-    resume="nothing was changed; run the same command again.",
+    resume="run the same command again.",
 )

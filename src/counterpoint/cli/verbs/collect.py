@@ -19,17 +19,17 @@ class CollectArguments(VerbArguments):
     robot: str
     """A robot of `counterpoint robots list` that can be simulated."""
     task: str
-    """What to do: reach, track, push, lift, pick_place, conveyor or, with two arms, lift_box."""
+    """Task: reach, track, push, lift, pick_place, conveyor or, with two arms, lift_box."""
     num_episodes: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 100
-    """Episodes to keep, at least 1; what the store has already counts."""
+    """Number of episodes the store shall hold of this series, at least 1."""
     into: Path
-    """Store to write into; made where it does not exist, added to where it does."""
+    """Store to write to. It is created if it does not exist."""
     seed: int = 0
-    """First seed; the same seed gives the same episodes."""
+    """Random seed; the same seed gives the same episodes."""
     workers: int = 2
-    """Worker processes, at least 1."""
+    """Number of processes, at least 1."""
     cameras: tuple[str, ...] = ()
-    """Cameras to record: `front`, `wrist`, or with size and rate `front:96x96@15`. Without any it is much faster."""
+    """Cameras to record: `front`, `wrist`, or with size and rate `front:96x96@15`. Without any, it is faster."""
 
 
 def run_collect(arguments: CollectArguments) -> Reply:
@@ -54,5 +54,5 @@ VERB = Verb(
     example="counterpoint collect --robot ur5e --task reach -n 200 --into data/ur5e",
     arguments=CollectArguments,
     run=run_collect,
-    resume="whole episodes are kept; run the same command again to go on.",
+    resume="finished episodes are kept; run the same command again to resume.",
 )

@@ -13,13 +13,13 @@ class DemoArguments(VerbArguments):
     """Arguments of `demo`."""
 
     out: Path = Path("demo-out")
-    """Folder for everything the demo makes; the report is report.html in it."""
+    """Folder to write to; open report.html in it."""
     logs: Path | None = None
-    """Folder with recordings of real robots (LeRobot datasets) to train on too."""
+    """Folder of real-robot recordings (LeRobot datasets) to train on as well."""
 
 
 def run_demo(arguments: DemoArguments) -> Reply:
-    """Go the whole way: collect, ingest, train, evaluate, roll out, fit a law, report."""
+    """Collect, ingest, train, evaluate, roll out, fit a law, report."""
     from counterpoint import demo
 
     result = demo.run_demo(arguments.out, logs=arguments.logs)
@@ -30,5 +30,5 @@ VERB = Verb(
     example="counterpoint demo --out demo-out --logs recordings",
     arguments=DemoArguments,
     run=run_demo,
-    resume="run the same command again; stages that are done are not repeated.",
+    resume="run the same command again; finished stages are not repeated.",
 )

@@ -21,17 +21,17 @@ class EvaluateArguments(VerbArguments):
     checkpoint: Positional[Path]
     """Checkpoint or run folder."""
     data: tuple[Path, ...]
-    """Stores to judge on, one or several."""
+    """Stores to read held-out episodes from."""
     split: Literal["test", "train", "all"] = "test"
-    """`test`: the episodes that training kept apart."""
+    """`test`: the episodes that training held out."""
     holdout_fraction: float | None = None
-    """Share of episodes kept apart; as in the checkpoint's training where left out."""
+    """Share of episodes held out. Default: as in the checkpoint's training."""
     robot: str = ""
-    """Only these robots, with commas between; all in the stores where left out."""
+    """Only these robots, separated by commas. Default: all robots of the stores."""
     max_decisions: int = 400
-    """Decisions judged a robot, at least 1; more is finer and slower."""
+    """Number of decisions to score per robot, at least 1; more is more precise and slower."""
     seed: int = 0
-    """Of the samples drawn."""
+    """Random seed of the policy's samples."""
 
 
 def run_evaluate(arguments: EvaluateArguments) -> Reply:
@@ -48,7 +48,7 @@ def run_evaluate(arguments: EvaluateArguments) -> Reply:
     if arguments.split == "test" and holdout > trained:
         raise ConfigError(
             f"--holdout-fraction: expected at most {trained}, as in training, got {holdout}: "
-            "some of these episodes were trained on; lower it, or say --split all"
+            "the checkpoint was trained on some of these episodes. Lower it, or give --split all"
         )
     mixture = _trained_mixture(policy.checkpoint.training) if arguments.split == "test" else ""
     robots = split_names(arguments.robot)
@@ -61,7 +61,7 @@ def run_evaluate(arguments: EvaluateArguments) -> Reply:
     ]
     header = ("robot", "next_action_mse", "from", "to", "reverse_kl", *results[0].baselines, "decisions")
     listed: list[Json] = [result.to_dict() for result in results]
-    note = "errors in per-channel normalised units; from .. to is a 95% interval over episodes"
+    note = "errors are in normalised units per channel; from .. to is a 95% interval over episodes"
     return Reply(data={"results": listed}, text=f"{table(header, rows)}\n{note}")
 
 

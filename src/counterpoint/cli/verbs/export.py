@@ -18,23 +18,23 @@ class ExportArguments(VerbArguments):
     store: Positional[Path]
     """Store to read."""
     format: Literal["lerobot-v3", "lerobot-v2.1", "mcap", "rlds"]
-    """`lerobot-*` and `rlds` have one rate, so streams are put on rows; `mcap` keeps every stream on its own clock."""
+    """`lerobot-*` and `rlds` hold one rate, so streams are resampled to it; `mcap` keeps all timestamps."""
     to: Path
-    """New folder to write; it appears when it is whole."""
+    """Folder to create; it appears when the export is complete."""
     robot: str | None = None
-    """Whose episodes; may be left out where the store has one robot."""
+    """Only episodes of this robot; required if the store has several."""
     task: str | None = None
     """Only episodes of this task."""
     episodes: tuple[str, ...] = ()
     """Only these episodes, by id."""
     with_cameras: bool = False
-    """Leave out episodes that lack a camera which others have; else such a camera is left out."""
+    """Keep every camera and skip episodes that lack one. Without it, a camera that some episodes lack is left out."""
     fps: int | None = None
-    """Rows a second; the robot's control rate, rounded, where left out."""
+    """Rows per second. Default: the robot's control rate, rounded."""
 
 
 def run_export(arguments: ExportArguments) -> Reply:
-    """Write another format and say what it could not hold."""
+    """Write another format and report what it could not hold."""
     from counterpoint.export import export_store
 
     report = export_store(
@@ -47,15 +47,15 @@ def run_export(arguments: ExportArguments) -> Reply:
         with_cameras=arguments.with_cameras,
         fps=arguments.fps,
     )
-    rate = "every stream on its own clock" if report.fps is None else f"{report.fps} rows a second"
+    rate = "every stream keeps its own timestamps" if report.fps is None else f"{report.fps} rows per second"
     lines = [
         f"{report.folder}: {report.episodes} episodes of {report.robot}, {report.hours:.3f} hours, {rate}, "
         f"{report.bytes / 2**20:.1f} MiB ({report.format})"
     ]
     lines += [f"left out: {name}, which only {count} episodes have" for name, count in report.left_out.items()]
-    lines += [f"put on rows, holding the last sample: {name}" for name in report.resampled]
+    lines += [f"resampled to the rows by holding the last sample: {name}" for name in report.resampled]
     if report.encoded:
-        lines.append(f"{report.encoded} videos encoded again, because their frames are not the rows")
+        lines.append(f"{report.encoded} videos were re-encoded because their frames do not match the rows")
     return Reply(data=report.to_dict(), text="\n".join(lines))
 
 
@@ -63,5 +63,5 @@ VERB = Verb(
     example="counterpoint export data/mine --format lerobot-v3 --to exports/mine",
     arguments=ExportArguments,
     run=run_export,
-    resume="an unfinished folder has the ending .partial; run the same command again, it starts anew.",
+    resume="the unfinished folder ends in .partial; running the same command again starts over.",
 )

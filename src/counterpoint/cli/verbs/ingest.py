@@ -25,32 +25,32 @@ class IngestArguments(ParallelArguments):
     """Arguments of `ingest`."""
 
     sources: Positional[tuple[Path, ...]]
-    """Logs, datasets, or folders that are searched for them; at least one."""
+    """Logs, datasets, or folders to search for them; at least one."""
     into: Path | None = None
-    """Store to write into; made where it does not exist. What is in it already is skipped."""
+    """Store to write to. It is created if it does not exist; episodes it already holds are skipped."""
     robot: str | None = None
-    """Robot of `counterpoint robots list`, or a .json file that maps columns to channels; else guessed from names."""
+    """Robot of `counterpoint robots list`, or a .json file that maps columns to channels. Default: guessed from column
+    names."""
     write_mapping: Path | None = None
-    """Only write the mapping that would be used for the first source to this .json file, to be edited and given to
-    --robot; nothing is read into a store."""
+    """Only write the mapping of the first source to this .json file. Edit it, then give it to --robot."""
     prepare: bool = True
-    """Whether to build the training views and check the episodes afterwards, as `counterpoint prepare` does."""
+    """Skip building the training views and checking the episodes; `counterpoint prepare` does it later."""
     format: str | None = None
-    """Format of the logs; recognised by its own files where left out."""
+    """Format of the logs. Default: detected from their content."""
     site: str = ""
-    """Where they were recorded, for example `lab_3`."""
+    """Where the episodes were recorded, for example `lab_3`."""
     environment: str = ""
     """Kind of place: home, bakery, laundry, warehouse, factory, ..."""
     source: Source = "real"
-    """How they came about."""
+    """How the episodes were made."""
     operator: str = ""
     """Who or what moved the robot."""
     licence: str = ""
-    """Under which licence they may be used."""
+    """Licence of the data."""
 
 
 def run_ingest(arguments: IngestArguments) -> Reply:
-    """Read logs into a store; what cannot be read is put aside with a reason, and the exit code is 1."""
+    """Read logs into a store; exit code 1 if a log could not be read."""
     from counterpoint.ingest import Labels, ingest, prepare
 
     if not arguments.sources:
@@ -74,18 +74,16 @@ def run_ingest(arguments: IngestArguments) -> Reply:
     report = ingest(
         arguments.sources, arguments.into, robot=robot, format=arguments.format, labels=labels, engine=engine
     )
-    lines = [
-        f"{report.added} episodes added to {arguments.into}, {report.skipped} left out because their content is there"
-    ]
+    lines = [f"{report.added} episodes added to {arguments.into}, {report.skipped} skipped because the store has them"]
     lines += [f"robot {name}: {count} acting channels" for name, count in report.robots.items() if report.added]
-    lines += [f"note, {count} x {note}{_meaning(note)}" for note, count in sorted(report.notes.items())]
+    lines += [f"note ({count} times): {note}{_meaning(note)}" for note, count in sorted(report.notes.items())]
     if any(note.startswith("video_found_later:") for note in report.notes):
         lines.append(
-            "episodes in the store never change: to have the videos that turned up, remove the folders of those "
-            "episodes (named above) and run the same command again, or ingest into another store"
+            "episodes in a store never change. To add the videos found later, delete the folders of the episodes "
+            "named above and run the same command again, or ingest into another store"
         )
     if report.quarantined:  # each was logged when it happened
-        lines.append(f"{len(report.quarantined)} put aside, listed in {arguments.into / 'quarantine.jsonl'}")
+        lines.append(f"{len(report.quarantined)} logs could not be read; see {arguments.into / 'quarantine.jsonl'}")
     data = report.to_dict()
     passed = not report.quarantined
     if arguments.prepare and report.added + report.skipped:  # skipped ones too: an ingest before may have been killed
@@ -101,7 +99,7 @@ def _write_mapping(arguments: IngestArguments, robot: Embodiment | RobotMapping 
     from counterpoint.ingest import ReadOptions, find_logs, knows, open_source, save_mapping
 
     if path.exists():
-        raise ConfigError(f"{path}: is there already; choose another file for the mapping")
+        raise ConfigError(f"{path}: file exists; choose another file for the mapping")
     logs = find_logs(arguments.sources[0], arguments.format).logs
     first = next((log for log in logs if knows(log, arguments.format)), arguments.sources[0])
     source = open_source(first, ReadOptions(robot=robot, is_draft=True), arguments.format)
@@ -110,8 +108,8 @@ def _write_mapping(arguments: IngestArguments, robot: Embodiment | RobotMapping 
     lines = [f"{path}: mapping of {first}, robot {source.mapping.robot.name!r}"]
     lines += [f"  {feature} -> {stream}" for stream, feature in streams.items()]
     if "action_from_state" in source.notes:
-        lines.append("the log has no commands: what was measured stands for them until the file says better")
-    lines.append(f"correct units, channels and limits there, then: counterpoint ingest ... --robot {path}")
+        lines.append("the log has no commands, so the measured state is used as the action; correct this in the file")
+    lines.append(f"correct units, channels and limits in the file, then run: counterpoint ingest ... --robot {path}")
     return Reply(data={"mapping": str(path), "log": str(first), "streams": streams}, text="\n".join(lines))
 
 
@@ -133,5 +131,5 @@ VERB = Verb(
     example="counterpoint ingest my_lerobot_dataset logs/ --into data/mine --robot my_arm --workers 4",
     arguments=IngestArguments,
     run=run_ingest,
-    resume="whole episodes are kept; run the same command again to go on.",
+    resume="finished episodes are kept; run the same command again to resume.",
 )

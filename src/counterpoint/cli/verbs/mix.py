@@ -26,36 +26,36 @@ class MixArguments(VerbArguments):
     """Arguments of `mix`."""
 
     stores: Positional[tuple[Path, ...]]
-    """Stores to choose from; at least one."""
+    """Stores to select episodes from; at least one."""
     into: Path
     """Folder to write the mixture to."""
     part: UseAppendAction[tuple[str, ...]] = ()
-    """Parts as `name=SQL condition` on the columns of `catalog STORE query "SELECT * FROM episodes"`; the first that
-    matches takes an episode. Without any, one part holds everything."""
+    """A part of the mixture, as `name=SQL condition` on the columns of `catalog STORE query "SELECT * FROM episodes"`;
+    an episode belongs to the first part that matches. Without this flag, one part holds every episode."""
     weight: UseAppendAction[tuple[str, ...]] = ()
-    """Probability that a window comes from a part, as `name=0.3`; the other parts share the rest by temperature."""
+    """Probability that a training window comes from a part, as `name=0.3`; --temperature divides the rest."""
     temperature: float = 1.0
-    """Parts are weighed by hours^(1/T): 1 in proportion to hours, more evens them out."""
+    """Parts are weighted by hours^(1/T): 1 is proportional to hours; larger values even the parts out."""
     cap_hours: UseAppendAction[tuple[str, ...]] = ()
-    """At most so many training hours, as `name=100`, or one number for every part."""
+    """Maximum training hours, as `name=100`, or one number for every part."""
     split: tuple[SplitBy, ...] = ("episode",)
-    """What must not be in two splits: episodes that share any of these stay together."""
+    """Episodes that share any of these stay in the same split."""
     test: float = 0.1
-    """Share held out for tests, in [0, 1)."""
+    """Share of episodes held out for testing, in [0, 1)."""
     validation: float = 0.0
-    """Share held out for choosing among models, in [0, 1)."""
+    """Share of episodes held out for model selection, in [0, 1)."""
     seed: int = 0
-    """Which groups are held out."""
+    """Random seed that decides which groups are held out."""
     earlier: Path | None = None
-    """Folder of an earlier mixture: the episodes it knows keep their splits."""
+    """Folder of an earlier mixture, whose episodes keep their splits."""
     statistics: bool = True
-    """Whether to measure the spread of every robot's values, reading each training episode once."""
+    """Skip measuring the mean and spread of every robot's values, which reads each training episode once."""
     workers: int | None = None
-    """Processes; one a core where left out."""
+    """Number of processes. Default: one per core."""
 
 
 def run_mix(arguments: MixArguments) -> Reply:
-    """Freeze a mixture and write it."""
+    """Select the episodes and write the mixture."""
     from counterpoint.catalog.mixtures.freeze import MixtureRequest, freeze
     from counterpoint.catalog.mixtures.mixture import SplitSettings, load_mixture, save_mixture
     from counterpoint.engine import open_engine
@@ -117,10 +117,10 @@ def _reply(arguments: MixArguments, frozen: FrozenMixture) -> Reply:
     divided = [(name, *[each[key] for key in keys]) for name, each in frozen.splits.items() if isinstance(each, dict)]
     lines += [table((f"split by {', '.join(arguments.split)}", *keys), divided)]
     if frozen.copies:
-        lines.append(f"{frozen.copies} copies of recordings left out")
+        lines.append(f"{frozen.copies} duplicate recordings left out")
     if frozen.moved:
-        lines.append(f"{frozen.moved} episodes moved to the held-out split of a group they turned out to belong to")
-    lines += [f"without a fingerprint, so alone in its group: {line}" for line in frozen.unread]
+        lines.append(f"{frozen.moved} episodes moved to the held-out split of their group")
+    lines += [f"no fingerprint, so it forms a group of its own: {line}" for line in frozen.unread]
     return Reply(data=data, text="\n".join(lines))
 
 

@@ -19,37 +19,37 @@ class PlanDataArguments(VerbArguments):
     """Arguments of `plan-data`."""
 
     hours: float
-    """Robot time that is there already, hours."""
+    """Hours of robot data that exist already."""
     weekly: float
-    """Robot time that arrives a week, hours."""
+    """Hours of robot data that arrive per week."""
     cameras: int = 2
-    """Cameras of a robot."""
+    """Cameras per robot."""
     image_height: int = 480
     """Pixels."""
     image_width: int = 640
     """Pixels."""
     rate_hz: float = 30.0
-    """Pictures a second of each camera."""
+    """Frames per second of each camera."""
     state_rate_hz: float = 100.0
-    """Samples a second of state and of action."""
+    """Samples per second of state and of action."""
     channels: int = 14
-    """Numbers a sample, of state and of action each."""
+    """Channels of state and of action, each."""
     video_mbit_s: float | None = None
-    """Coded video of one camera as it is logged, megabits a second; where left out, what made-up pictures took."""
+    """Video bitrate of one camera as it is logged, megabits per second. Default: measured on synthetic frames."""
     days: float = 30.0
-    """Days in which what is there already shall be brought in."""
+    """Days to ingest the existing data in."""
     speed: float = 2500.0
-    """Times real time at which training reads; 2500 is 6.85 years a day."""
+    """Training speed as a multiple of real time; 2500 is 6.85 years of data per day."""
     episode_seconds: float = 300.0
-    """Length of an episode."""
+    """Length of an episode in seconds."""
     rates: Path | None = None
-    """Rates that an earlier run saved; else this machine is measured, which takes less than a minute."""
+    """File of --save-rates. Default: measure this machine, which takes less than a minute."""
     save_rates: Path | None = None
-    """Keep what was measured in this .json file, for --rates."""
+    """Write the measured rates to this .json file, for --rates."""
 
 
 def run_plan_data(arguments: PlanDataArguments) -> Reply:
-    """Measure this machine (or take saved rates) and work out what the fleet needs."""
+    """Measure this machine (or read saved rates) and estimate what the fleet needs."""
     from counterpoint.ingest.capacity import ASSUMPTIONS, Fleet, Setup, load_rates, plan_data, save_rates
 
     for name in ("hours", "weekly", "days", "speed", "episode_seconds"):
@@ -89,19 +89,25 @@ def run_plan_data(arguments: PlanDataArguments) -> Reply:
 
 def _text(arguments: PlanDataArguments, plan: DataPlan, rates: Rates, assumptions: tuple[str, ...]) -> str:
     rows = [
-        ("a core of this machine: ingest, views, checks", f"{plan.ingest_hours_per_core_hour:,.1f} hours a core-hour"),
-        ("a core of this machine: loading 2 s windows", f"{plan.loading_hours_per_core_hour:,.0f} hours a core-hour"),
+        (
+            "one core of this machine: ingest, views, checks",
+            f"{plan.ingest_hours_per_core_hour:,.1f} hours per core-hour",
+        ),
+        (
+            "one core of this machine: loading 2 s windows",
+            f"{plan.loading_hours_per_core_hour:,.0f} hours per core-hour",
+        ),
         (f"{arguments.hours:,.0f} hours, once", f"{plan.backlog_core_hours:,.0f} core-hours"),
         (f"  in {arguments.days:g} days", f"{plan.backlog_cores:,.3g} cores"),
-        (f"{arguments.weekly:,.0f} hours a week", f"{plan.weekly_cores:,.3g} cores"),
+        (f"{arguments.weekly:,.0f} hours per week", f"{plan.weekly_cores:,.3g} cores"),
         (f"training at {arguments.speed:,.0f} x real time", f"{plan.loading_cores:,.1f} cores"),
-        ("masters", _size(plan.masters_tb)),
-        ("training view, pictures", _size(plan.video_view_tb)),
+        ("original recordings", _size(plan.masters_tb)),
+        ("training view, video", _size(plan.video_view_tb)),
         ("training view, numbers", _size(plan.low_view_tb)),
-        ("catalogue", f"{_size(plan.catalogue_gb / 1e3)} ({plan.episodes:,.0f} episodes)"),
-        ("all together", f"{_size(plan.total_tb)}, growing {_size(plan.weekly_growth_tb)} a week"),
+        ("catalog", f"{_size(plan.catalogue_gb / 1e3)} ({plan.episodes:,.0f} episodes)"),
+        ("total storage", f"{_size(plan.total_tb)}, growing by {_size(plan.weekly_growth_tb)} per week"),
         ("network: logs as they arrive", _rate(plan.uplink_mbit_s)),
-        (f"network: what is there, in {arguments.days:g} days", _rate(plan.backlog_mbit_s)),
+        (f"network: existing data, in {arguments.days:g} days", _rate(plan.backlog_mbit_s)),
         ("training reads", f"{plan.training_read_mb_s:,.0f} MB/s from the views"),
     ]
     seen = rates.setup

@@ -20,13 +20,13 @@ class PrepareArguments(ParallelArguments):
     """Arguments of `prepare`."""
 
     store: Positional[Path]
-    """Store to make ready."""
+    """Store to prepare."""
     preset: Literal["5hz", "10hz", "native"] = "5hz"
-    """Pictures a second in the video view; `native` keeps every picture, for small stores."""
+    """Frames per second of the video view; `native` keeps every frame and suits small stores."""
 
 
 def run_prepare(arguments: PrepareArguments) -> Reply:
-    """Build what is missing for training; exit code 1 where an episode could not be prepared."""
+    """Build what training needs and is missing; exit code 1 if an episode failed."""
     from counterpoint.ingest import prepare
 
     report = prepare(arguments.store, preset=arguments.preset, engine=arguments.open_engine())
@@ -36,11 +36,11 @@ def run_prepare(arguments: PrepareArguments) -> Reply:
 def describe_prepared(root: Path, report: PrepareReport) -> str:
     """Say what was built and checked, and what failed."""
     lines = [
-        f"{root}: {report.episodes} episodes ready; new in the views: {report.low_built} episodes, "
-        f"{report.streams_built} camera streams; {report.checked} episodes checked"
+        f"{root}: {report.episodes} episodes ready; added {report.low_built} episodes and "
+        f"{report.streams_built} camera streams to the training views; checked {report.checked} episodes"
     ]
     if report.findings:
-        lines.append(f"{report.findings} warnings and failures of quality in all; see: counterpoint check {root}")
+        lines.append(f"{report.findings} quality warnings and failures; see: counterpoint check {root}")
     lines += [f"{name}: {message}" for name, message in report.failed.items()]
     return "\n".join(lines)
 
@@ -49,5 +49,5 @@ VERB = Verb(
     example="counterpoint prepare data/mine --workers 4",
     arguments=PrepareArguments,
     run=run_prepare,
-    resume="what was built is kept; run the same command again to go on.",
+    resume="what was built is kept; run the same command again to resume.",
 )

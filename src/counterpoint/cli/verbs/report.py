@@ -15,13 +15,13 @@ class ReportArguments(VerbArguments):
     """Arguments of `report`."""
 
     run: Positional[Path]
-    """Run folder, as written by `demo` or `train`, or the folder of a fit, as written by `scale fit --out`."""
+    """Folder written by `demo`, `train` or `scale fit --out`."""
     out: Path | None = None
-    """File to write; report.html in the run folder where left out."""
+    """HTML file to write. Default: report.html in the run folder."""
     cost_hour: float = 60.0
-    """Of a fit: price of an hour (or whatever unit the data are counted in) of robot data."""
+    """For a fit: price of one hour (or other unit) of robot data."""
     gpu_hour: float = 2.5
-    """Of a fit: price of an hour of the device that trains."""
+    """For a fit: price of one hour of the training device."""
 
 
 def run_report(arguments: ReportArguments) -> Reply:

@@ -21,23 +21,23 @@ class RolloutArguments(VerbArguments):
     policy: Positional[str]
     """Checkpoint or run folder; or `expert`, or a baseline: `hold`, `repeat`, `linear`."""
     robot: str
-    """One robot, or several with commas between."""
+    """One robot, or several separated by commas."""
     task: str
-    """One task, or several with commas between."""
+    """One task, or several separated by commas."""
     delay_ms: str = "0"
-    """Inference delays in milliseconds of world time with commas between, or `measured`."""
+    """Inference delays in milliseconds of simulated time, separated by commas, or `measured`."""
     strategy: Literal["trained_delay", "naive", "synchronous"] = "trained_delay"
-    """What the robot does while the policy thinks."""
+    """How the robot acts while the policy computes its next actions."""
     replan_ms: float = 100.0
-    """Least time between decisions, milliseconds, above 0; the next also waits for the last answer."""
+    """Minimum time between decisions in milliseconds, above 0."""
     episodes: int = 20
-    """Episodes a robot, task and delay, at least 1."""
+    """Episodes per robot, task and delay, at least 1."""
     seed: int = 0
-    """First world; evaluation worlds never occur in collection."""
+    """Random seed. Evaluation worlds never occur in collected data."""
     workers: int = 2
-    """Worker processes, at least 1; `measured` delays are honest with 1 only."""
+    """Number of processes, at least 1. Use 1 with `measured`, or the processes slow each other down."""
     video: Path | None = None
-    """Folder for one video a robot, task and delay; none where left out."""
+    """Folder for videos, one per robot, task and delay. Default: no videos."""
 
 
 def run_rollout(arguments: RolloutArguments) -> Reply:
@@ -85,7 +85,7 @@ def parse_delays(text: str) -> tuple[float | Literal["measured"], ...]:
             delays.append(float(part))
         except ValueError:
             raise ConfigError(
-                f"--delay-ms: expected milliseconds with commas between, or 'measured', got {part!r}"
+                f"--delay-ms: expected milliseconds separated by commas, or 'measured', got {part!r}"
             ) from None
     return tuple(delays)
 

@@ -17,15 +17,15 @@ class ShowArguments(VerbArguments):
     """Arguments of `show`."""
 
     store: Positional[Path]
-    """Store that has the episode."""
+    """Store that holds the episode."""
     episode: Positional[str]
-    """Its id; see `counterpoint catalog STORE list`."""
+    """Episode id; `counterpoint catalog STORE list` shows them."""
     save: Path | None = None
-    """Write a file for the rerun viewer instead of opening one here."""
+    """Write a .rrd file for the rerun viewer instead of opening the viewer."""
     html: Path | None = None
-    """Write a small page with pictures and plots."""
+    """Write an HTML page with frames and plots."""
     image_rate_hz: float = 10.0
-    """At most so many pictures a second of each camera for the viewer."""
+    """Maximum frames per second of each camera in the viewer."""
 
 
 def run_show(arguments: ShowArguments) -> Reply:
@@ -33,7 +33,7 @@ def run_show(arguments: ShowArguments) -> Reply:
     from counterpoint.store import Store
 
     if not arguments.image_rate_hz > 0:
-        raise ConfigError(f"image-rate-hz: expected more than 0, got {arguments.image_rate_hz}")
+        raise ConfigError(f"--image-rate-hz: expected more than 0, got {arguments.image_rate_hz}")
     store = Store.open(arguments.store)
     info = store.info(arguments.episode)
     written: list[str] = []
@@ -61,7 +61,7 @@ def run_show(arguments: ShowArguments) -> Reply:
 
 
 VERB = Verb(
-    example="counterpoint show data/ur5e ur5e-reach-0 --save episode.rrd",
+    example="counterpoint show data/ur5e ur5e-reach-s0-000000 --save episode.rrd",
     arguments=ShowArguments,
     run=run_show,
 )

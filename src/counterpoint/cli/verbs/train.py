@@ -15,11 +15,12 @@ class TrainArguments(OverridableArguments):
     """Arguments of `train`."""
 
     recipe: Positional[str]
-    """A recipe; `counterpoint train list` names them. Any setting of it can be overridden by its dotted path."""
+    """Name of a recipe, or `list` to list them. Override any setting by its dotted path, for example --model.width 128;
+    --explain lists them."""
     resume: bool = False
-    """Go on from the newest checkpoint in the run folder."""
+    """Resume from the newest checkpoint in the run folder."""
     explain: bool = False
-    """Show every setting with its value and meaning, then data, size and cost of the run; do not train."""
+    """Print every setting with its value and meaning, then the data, size and cost of the run, without training."""
 
 
 def run_train(arguments: TrainArguments) -> Reply:
@@ -28,7 +29,7 @@ def run_train(arguments: TrainArguments) -> Reply:
 
     if arguments.recipe == "list":
         rows = [(name, (recipe.__doc__ or "").strip().splitlines()[0]) for name, recipe in RECIPES.items()]
-        return Reply(data={"recipes": [name for name, _ in rows]}, text=table(("recipe", "what it is for"), rows))
+        return Reply(data={"recipes": [name for name, _ in rows]}, text=table(("recipe", "purpose"), rows))
     config = resolve(arguments.recipe, arguments.overrides)
     if arguments.explain:
         from counterpoint.train.explain import explain
@@ -40,7 +41,7 @@ def run_train(arguments: TrainArguments) -> Reply:
     from counterpoint.train.trainer import train
 
     result = train(config, resume=arguments.resume)
-    state = "finished" if result.is_finished else "stopped; go on with the same command and --resume"
+    state = "finished" if result.is_finished else "stopped; resume with the same command and --resume"
     text = f"{state} after {result.step} steps, {result.elapsed_s:.0f} s; checkpoint: {result.checkpoint}"
     return Reply(
         data={
@@ -58,5 +59,5 @@ VERB = Verb(
     example="counterpoint train single_robot --data.stores data/ur5e --steps 500 --out runs/first",
     arguments=TrainArguments,
     run=run_train,
-    resume="run the same command again with --resume to go on from the newest checkpoint.",
+    resume="run the same command again with --resume to continue from the newest checkpoint.",
 )

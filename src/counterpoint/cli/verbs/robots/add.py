@@ -19,9 +19,9 @@ class AddArguments(VerbArguments):
     file: Positional[Path]
     """MJCF (.xml) or URDF (.urdf) file; meshes are found relative to it."""
     name: str | None = None
-    """Name to give the robot; the file's own name where left out."""
+    """Name of the robot. Default: the name of the file."""
     control_rate_hz: float = 50.0
-    """Rate at which the robot takes commands, Hz; no description file says it."""
+    """Rate at which the robot takes commands, in Hz; description files do not contain it."""
 
 
 def add_robot_file(arguments: AddArguments) -> Reply:

@@ -19,21 +19,21 @@ class AllocateArguments(VerbArguments):
     """Arguments of `scale allocate`."""
 
     fit: Positional[Path]
-    """Folder that `scale fit --out` wrote, of a law with size."""
+    """Folder written by `scale fit --out`, of a law with model size."""
     flops: float | None = None
     """Budget in FLOPs."""
     money: float | None = None
-    """Budget in money: data and training together."""
+    """Budget for data and training together, in money."""
     per_unit: float | None = None
-    """FLOPs (or, for money, training hours) for each unit of size x data; from the runs where left out."""
+    """FLOPs (or with --money, training hours) per unit of size x data. Default: taken from the runs."""
     cost_hour: float = 60.0
-    """Price of an hour of robot data."""
+    """Price of one hour of robot data."""
     gpu_hour: float = 2.5
-    """Price of an hour of the device that trains."""
+    """Price of one hour of the training device."""
 
 
 def run_allocate(arguments: AllocateArguments) -> Reply:
-    """Say which size and how much data give the least error for a budget."""
+    """Find the size and amount of data with the least error for a budget."""
     from counterpoint.scaling.decisions.allocate import allocate
     from counterpoint.scaling.fitting.fit_record import load_fit
     from counterpoint.scaling.runs.cost import Prices

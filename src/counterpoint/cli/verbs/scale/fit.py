@@ -19,23 +19,23 @@ class FitArguments(TableArguments):
     """Arguments of `scale fit`."""
 
     law: Literal["power", "power_floor", "additive", "kaplan", "joint", "broken", "repetition", "auto"] = "auto"
-    """Form of the law; `auto` takes the one that predicts the most expensive runs best."""
+    """Form of the law; `auto` picks the one that best predicts the most expensive runs."""
     unique: str | None = None
-    """Column of the amount of data without repetitions; for `repetition`, found by name where left out."""
+    """Column of the amount of unique data, for `repetition`. Default: found by name."""
     delta: str = "auto"
-    """Where the Huber loss of ln L turns straight: a number such as 1e-3, or `auto`, 1.35 sigma between seeds."""
+    """Huber threshold of ln L: a number such as 1e-3, or `auto` for 1.35 standard deviations between seeds."""
     bootstrap: int = 400
-    """Times that runs are drawn again for intervals."""
+    """Bootstrap draws for the intervals."""
     out: Path | None = None
-    """Folder for the fit and its page, report.html; for `scale verify`, `forecast` and `allocate`."""
+    """Folder for the fit and its page, report.html; `scale verify`, `forecast` and `allocate` read it."""
     report: bool = True
-    """With --out: also weigh rival laws and changes of the runs (some seconds), and write the page."""
+    """With --out, skip the comparison with rival laws and the page."""
     workers: int | None = None
-    """Processes for the bootstrap; one a core where left out and worth it. The answer is the same for any number."""
+    """Number of processes for the bootstrap; the result does not depend on it. Default: one per core if worth it."""
     cost_hour: float = 60.0
-    """Price of an hour (or whatever unit the data are counted in) of robot data, for the page."""
+    """Price of one hour (or other unit) of robot data, for the page."""
     gpu_hour: float = 2.5
-    """Price of an hour of the device that trains, for the page."""
+    """Price of one hour of the training device, for the page."""
 
 
 def run_fit(arguments: FitArguments) -> Reply:
@@ -77,12 +77,12 @@ def run_fit(arguments: FitArguments) -> Reply:
     ]
     if record.compared:
         compared = ", ".join(f"{name} {100 * error:.1f}%" for name, error in record.compared.items())
-        lines += ["", f"held-out error of the laws weighed: {compared}"]
+        lines += ["", f"held-out error of each law: {compared}"]
     if record.holdout is not None:
         held = record.holdout
         lines += [
             "",
-            f"held out {held.runs} runs ({held.rule}): missed by {100 * held.mare:.1f}%, bias {100 * held.bias:+.1f}%, "
+            f"{held.runs} held-out runs ({held.rule}): error {100 * held.mare:.1f}%, bias {100 * held.bias:+.1f}%, "
             f"{100 * held.coverage:.0f}% inside their 95% intervals",
         ]
     lines += ["", *(f"warning: {warning}" for warning in record.warnings)]

@@ -19,19 +19,19 @@ class ForecastArguments(VerbArguments):
     """Arguments of `scale forecast`."""
 
     fit: Positional[Path]
-    """Folder that `scale fit --out` wrote."""
+    """Folder written by `scale fit --out`."""
     error: str
-    """Wanted error: a number, or a multiple of the present one such as 0.8x."""
+    """Target error: a number, or a multiple of the current one such as 0.8x."""
     at_size: float | None = None
-    """Size of the model; the largest that was tried where left out."""
+    """Model size in parameters. Default: the largest in the runs."""
     cost_hour: float = 60.0
-    """Price of an hour (or whatever unit the data are counted in) of robot data."""
+    """Price of one hour (or other unit) of robot data."""
     gpu_hour: float = 2.5
-    """Price of an hour of the device that trains."""
+    """Price of one hour of the training device."""
 
 
 def run_forecast(arguments: ForecastArguments) -> Reply:
-    """Say what an error needs in data, training and money; refuse where the law cannot tell."""
+    """Predict the data, training and money for an error; refuse if the law cannot tell."""
     from counterpoint.scaling.decisions.forecast import forecast
     from counterpoint.scaling.fitting.fit_record import load_fit
     from counterpoint.scaling.runs.cost import Prices, data_unit
@@ -41,7 +41,7 @@ def run_forecast(arguments: ForecastArguments) -> Reply:
     found = forecast(record, arguments.error, size=arguments.at_size, prices=prices)
     unit = data_unit(record.estimate.table) or "units of data"
     at = "" if found.size is None else f" at size {found.size:.4g}"
-    lines = [f"wanted error {found.target:.4g}{at}; the law gives {found.error_now:.4g} at {found.data_now:.4g} {unit}"]
+    lines = [f"target error {found.target:.4g}{at}; the law gives {found.error_now:.4g} at {found.data_now:.4g} {unit}"]
     if found.data is None:
         lines.append(f"refused: {found.refused}")
     else:
@@ -49,11 +49,11 @@ def run_forecast(arguments: ForecastArguments) -> Reply:
         assert found.data95 is not None
         lines.append(
             f"data needed: {found.data:.4g} {unit} (80% {interval(found.data80)}, 95% {interval(found.data95)}), "
-            f"{found.extrapolation:.2g} times the largest amount that was tried"
+            f"{found.extrapolation:.2g} times the largest amount in the runs"
         )
-        lines.append(f"new data: {found.new_hours_cost:,.0f} in money")
+        lines.append(f"cost of the new data: {found.new_hours_cost:,.0f}")
         if found.gpu_hours is not None:
-            lines.append(f"training once on all of it: {found.gpu_hours:.3g} hours, {found.gpu_cost:,.0f} in money")
+            lines.append(f"cost of training once on all of it: {found.gpu_cost:,.0f} ({found.gpu_hours:.3g} hours)")
     lines += [f"warning: {warning}" for warning in found.warnings]
     return Reply(data=found.to_dict(), text="\n".join(lines))
 

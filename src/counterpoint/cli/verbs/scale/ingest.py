@@ -25,26 +25,26 @@ class IngestRunsArguments(VerbArguments):
     """Tables (CSV, Parquet, JSON lines), run records or folders of them, mlflow:FOLDER|sqlite:///FILE|http://HOST (and
     #EXPERIMENT), `wandb-export FILE` (CSV, JSON, JSON lines), tensorboard:LOGDIR."""
     into: Path
-    """Table to write or to add to (Parquet)."""
+    """Parquet table to write or to add to."""
     map: UseAppendAction[tuple[str, ...]] = ()
-    """Which logged names are what, as size=n_params,data=hours,loss=val/loss; also seed, run, step, unique. All other
-    names stay as they are."""
+    """Roles of logged names, as size=n_params,data=hours,loss=val/loss; also seed, run, step, unique. Other names stay
+    unchanged."""
     all: bool = False
-    """One row at each step at which the loss was logged (the run's name keeps them together), not one a run."""
+    """Write one row per step at which the loss was logged, instead of one row per run."""
     last: bool = False
-    """One row a run: its last values. What happens where neither is said."""
+    """Write one row per run with its last values. This is the default."""
     prefix: str = ""
-    """Put before the names of the runs, where names of two sources would meet."""
+    """Prefix for the names of the runs, to keep two sources apart."""
     replace: bool = False
-    """Let rows of the same run and step that came from elsewhere give way."""
+    """Replace rows of the same run and step that came from another source."""
 
 
 def run_ingest(arguments: IngestRunsArguments) -> Reply:
-    """Take runs into one table."""
+    """Add runs to one table."""
     from counterpoint.scaling.importers.intake import take_in
 
     if arguments.all and arguments.last:
-        raise ConfigError("--all and --last: expected one of them")
+        raise ConfigError("--all and --last: expected at most one of them, got both")
     found = take_in(
         _sources(arguments.sources),
         arguments.into,
@@ -57,7 +57,7 @@ def run_ingest(arguments: IngestRunsArguments) -> Reply:
     lines = [
         f"{found.into}: {found.rows} rows of {found.runs} runs; {found.added} added, {found.replaced} replaced, "
         f"{found.unchanged} unchanged",
-        f"columns: {played or 'none known to scale fit'}",
+        f"columns: {played or 'none that scale fit recognises'}",
         *(f"left out ({reason}): {count}" for reason, count in found.left_out.items()),
         *(f"warning: {warning}" for warning in found.warnings),
         f"next: counterpoint scale fit {found.into}",

@@ -23,37 +23,36 @@ class MixLawArguments(VerbArguments):
     """Arguments of `scale mix`."""
 
     mixtures: Positional[Path]
-    """Table of trained mixtures: a row each, columns of hours (hours_real) or shares (share_sim) a source, and of
-    errors (error_pick) a task set; or a row a mixture and task set."""
+    """Table of trained mixtures, one row per mixture (or per mixture and task set), with a column of hours (hours_real)
+    or shares (share_sim) per source and a column of errors (error_pick) per task set."""
     law: Literal["exp", "lgbm"] = "exp"
-    """exp: data mixing law, c + k exp(t . shares). lgbm: LightGBM's trees, as RegMix; does not extrapolate."""
+    """exp: data mixing law, c + k exp(t . shares). lgbm: LightGBM trees as in RegMix, which cannot extrapolate."""
     caps: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Hours that are there, as real=100,sim=2000 or real=100 sim=2000; shares where the table has shares and --hours is
-    not given."""
+    """Available hours per source, as real=100,sim=2000; shares if the table has shares and --hours is not given."""
     least: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Least shares, as real=0.1."""
+    """Minimum shares, as real=0.1."""
     most: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Greatest shares, as sim=0.5."""
+    """Maximum shares, as sim=0.5."""
     hours: float | None = None
-    """Hours that the best mixture is for; those of the current one where left out."""
+    """Total hours of the best mixture. Default: those of the current mixture."""
     current: str | None = None
-    """Name of the mixture that an hour is added to; the best trained one where left out."""
+    """Name of the mixture to improve. Default: the best trained one."""
     sources: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Columns of sources, as real,sim; found by name where left out."""
+    """Columns of the sources, as real,sim. Default: found by name."""
     errors: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Columns of errors; found by name where left out."""
+    """Columns of the errors. Default: found by name."""
     task: str | None = None
-    """Column of the task set, where a mixture has a row for each."""
+    """Column of the task set, if the table has one row per mixture and task set."""
     drop: str | None = None
     """Rows to leave out, for example `hours_real < 1`."""
     delta: float | None = None
-    """Where the Huber loss of ln L turns straight; from the scatter where left out."""
+    """Huber threshold of ln L. Default: estimated from the scatter."""
     bootstrap: int | None = None
-    """Times that mixtures are drawn again for intervals; 200 where left out, 40 for trees."""
+    """Bootstrap draws for the intervals. Default: 200; 40 with lgbm."""
 
 
 def run_mix(arguments: MixLawArguments) -> Reply:
-    """Say which mixture is best under caps, and what an hour of each source is worth."""
+    """Find the best mixture under caps, and what an hour of each source is worth."""
     from counterpoint.engine.progress import Progress
     from counterpoint.scaling.mixtures.mixing import advise
     from counterpoint.scaling.mixtures.table import read_mixtures
@@ -102,7 +101,7 @@ def run_mix(arguments: MixLawArguments) -> Reply:
         "",
         table(("task set", "error now", "predicted", "95% interval", "rank correlation"), errors),
         "",
-        f"mixtures left out of the fit are ranked with a correlation of {advice.rank_correlation:.2f}",
+        f"rank correlation on mixtures left out of the fit: {advice.rank_correlation:.2f}",
         *(f"warning: {warning}" for warning in advice.warnings),
     ]
     return Reply(data=advice.to_dict(), text="\n".join(lines))

@@ -18,7 +18,7 @@ class OssifyArguments(TableArguments):
 
 
 def run_ossify(arguments: OssifyArguments) -> Reply:
-    """Test every size against the null law and say whether models below some size stop absorbing data."""
+    """Test every size against the null law, and report whether models below some size stop learning from more data."""
     from counterpoint.engine.progress import Progress
     from counterpoint.scaling.ossification.ossify import ossification
 
@@ -35,7 +35,7 @@ def run_ossify(arguments: OssifyArguments) -> Reply:
         if claim.bracket is not None
         else f"no threshold claimed: {claim.reason}"
     )
-    lines = [verdict, "", table(("size", "verdict", "index", "95% interval", "p", "rises at its end"), rows)]
+    lines = [verdict, "", table(("size", "verdict", "index", "95% interval", "p", "error rises at the end"), rows)]
     lines += ["", *(f"warning: {warning}" for warning in found.warnings)]
     return Reply(data=found.to_dict(), text="\n".join(lines).rstrip())
 

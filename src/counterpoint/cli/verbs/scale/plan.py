@@ -15,52 +15,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanArguments(OverridableArguments):
-    """Arguments of `scale plan`; settings of the recipe are overridden by their dotted paths."""
+    """Arguments of `scale plan`; dotted paths override settings of the recipe."""
 
     out: Path
-    """Folder of the study; `study.json` in it is frozen."""
+    """Folder to create for the study; its plan, study.json, never changes."""
     sizes: tuple[float, ...]
-    """Sizes of the model in parameters of its blocks, such as 3e4 1e5 3e5; the nearest models are taken."""
+    """Model sizes in parameters of the blocks, such as 3e4 1e5 3e5; each becomes the nearest possible model."""
     amounts: tuple[float, ...]
-    """Amounts of data a robot, such as 6 12 25 50 100 200; each is a subset of the larger ones."""
+    """Amounts of data per robot, such as 6 12 25 50 100 200; each is a subset of the larger ones."""
     budget_hours: float | None = None
-    """Hours of this machine that the whole study may take; steps are chosen to use them. This or --budget-flops."""
+    """Hours that the study may take on this machine; they decide the number of steps. Give this or --budget-flops."""
     budget_flops: float | None = None
-    """FLOPs of training that the whole study may take. This or --budget-hours."""
+    """Training FLOPs that the study may take. Give this or --budget-hours."""
     data: tuple[Path, ...] = ()
-    """Episode stores."""
+    """Stores to read episodes from."""
     mixture: Path | None = None
-    """Folder that `counterpoint mix` wrote, instead of stores."""
+    """Folder written by `counterpoint mix`, instead of --data."""
     recipe: str = "demo"
-    """Recipe of the runs, see `counterpoint train list`; its model gives what sizes do not decide."""
+    """Recipe of the runs; `counterpoint train list` lists them."""
     unit: Literal["episodes", "hours"] = "episodes"
     """What --amounts counts."""
     seeds: int = 2
-    """Runs of each size and amount."""
+    """Runs per size and amount."""
     subsets: Literal["shared", "by_seed"] = "shared"
-    """Whether seeds train on the same episodes or each draws its own nested subsets."""
+    """Whether all seeds train on the same episodes, or each draws its own nested subsets."""
     holdout: Literal["top", "data", "none"] = "top"
-    """Runs that are predicted first: the largest amount and the largest size, only the largest amount, or none."""
+    """Runs to hold out and predict: those of the largest amount or the largest size (`top`), of the largest amount
+    (`data`), or none."""
     steps: int | None = None
-    """Optimizer steps at the largest amount; as many as the budget affords where left out."""
+    """Optimizer steps at the largest amount. Default: as many as the budget allows."""
     floor_steps: int = 200
-    """Least steps of any run; above it steps are proportional to data."""
+    """Minimum steps of a run; above it, steps are proportional to data."""
     most_passes: float = 100.0
-    """Passes over the data beyond which no budget is spent."""
+    """Maximum passes over the data."""
     rates: tuple[float, ...] = (0.5, 1.0, 2.0)
-    """Multiples of the recipe's learning rates tried for each size before the sweep; one number for no search."""
+    """Multiples of the recipe's learning rates to try for each size first; one number skips the search."""
     validation: float = 0.05
-    """Share of the training episodes on which learning rates are chosen; no run trains or is judged on them."""
+    """Share of the training episodes reserved for choosing learning rates."""
     workers: int = 0
-    """Runs at the same time, for the budget; 0 for one a core."""
+    """Runs at the same time, for the budget; 0 means one per core."""
     decisions: int = 300
-    """Held-out decisions a robot on which every run is judged."""
+    """Held-out decisions per robot on which every run is evaluated."""
     assume_floor: float = 0.05
-    """Power analysis: error that nothing removes."""
+    """Power analysis: irreducible error."""
     assume_size_term: float = 0.1
-    """Power analysis: what the middle size adds to the error."""
+    """Power analysis: error that the middle size adds."""
     assume_data_term: float = 0.25
-    """Power analysis: what the middle amount of data adds."""
+    """Power analysis: error that the middle amount of data adds."""
     assume_alpha: float = 0.3
     """Power analysis: exponent of size."""
     assume_beta: float = 0.4
@@ -68,21 +69,21 @@ class PlanArguments(OverridableArguments):
     noise: float = 0.03
     """Power analysis: standard deviation of ln error between seeds."""
     keep_checkpoints: bool = False
-    """Keep the checkpoints of runs after they are judged."""
+    """Keep the checkpoints of runs after evaluation."""
     check_training: float = 2.0
-    """Make the smallest and the largest size once more with this many times the steps, at the most data that is not
-    held out, to see whether runs are trained enough; 0 for no check."""
+    """Repeat the smallest and the largest size with this many times the steps, on the largest amount that is not held
+    out, to check whether runs are trained long enough; 0 skips the check."""
 
 
 def run_plan(arguments: PlanArguments) -> Reply:
-    """Plan a study: measure, size it to the budget, say what it can tell, and freeze it."""
+    """Measure step times, fit the study to the budget, estimate its power, and write it."""
     from counterpoint.engine.progress import Progress
     from counterpoint.scaling.study.plan import plan_study
     from counterpoint.scaling.study.study import save_study
 
     folder = arguments.out
     if (folder / "study.json").exists():
-        raise ConfigError(f"{folder}: there is a study already, and a study is frozen; give another --out")
+        raise ConfigError(f"{folder}: holds a study already, and a study never changes; give another --out")
     config = plan_config(arguments)
     with Progress("time sizes", unit="size", leave=False) as progress:
         plan = plan_study(config, progress.reach)
@@ -159,12 +160,12 @@ def _described(plan: Plan, config: PlanConfig, folder: Path) -> str:
     errors = ", ".join(f"{name} {power.truth[name]:.3g} +- {se:.2g}" for name, se in power.standard_errors.items())
     shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in power.excludes_zero.items())
     lines = [
-        f"{len(study.runs())} runs, {held} of them held out: {plan.seconds / 3600:.3g} hours of this machine with "
+        f"{len(study.runs())} runs, {held} of them held out: {plan.seconds / 3600:.3g} hours on this machine with "
         f"{config.workers} at a time, {plan.flops:.3g} FLOPs; {plan.passes:.1f} passes over the largest amount",
         "",
-        table(("size", "all parameters", "width x layers", "ms a step", "FLOPs a step", "run-hours"), sizes),
+        table(("size", "all parameters", "width x layers", "ms per step", "FLOPs per step", "run-hours"), sizes),
         "",
-        table((f"{study.unit} a robot", "steps"), amounts),
+        table((f"{study.unit} per robot", "steps"), amounts),
         "",
         *(f"rule: {rule}" for rule in plan.rules),
         "",
@@ -175,8 +176,8 @@ def _described(plan: Plan, config: PlanConfig, folder: Path) -> str:
     ]
     if power.verified is not None and power.missed is not None:
         lines.append(
-            f"  held-out runs predicted within 5%: {100 * power.verified:.0f}% of worlds (missed by "
-            f"{100 * power.missed:.1f}% in the middle one)"
+            f"  held-out runs predicted within 5% in {100 * power.verified:.0f}% of worlds (median error "
+            f"{100 * power.missed:.1f}%)"
         )
     lines += ["", *(f"warning: {warning}" for warning in plan.warnings), f"next: counterpoint scale run {folder}"]
     return "\n".join(lines)

@@ -19,21 +19,21 @@ class RunArguments(VerbArguments):
     """Arguments of `scale run`."""
 
     study: Positional[Path]
-    """Folder that `scale plan` wrote."""
+    """Folder written by `scale plan`."""
     engine: Literal["local", "ray"] = "local"
-    """Where runs are executed: processes of this machine, or a Ray cluster that shares the folders."""
+    """Where to run: processes of this machine, or a Ray cluster that shares the folders."""
     workers: int | None = None
-    """Runs at the same time; one a core where left out."""
+    """Runs at the same time. Default: one per core."""
     address: str | None = None
     """Ray cluster to join."""
     predict_holdout: bool = False
-    """Predict the held-out runs, write that down in `prediction.json`, and run none of them yet."""
+    """Predict the held-out runs, write the prediction to prediction.json, and do not run them yet."""
     release_holdout: bool = False
     """Predict the held-out runs, write the prediction down, and run them."""
 
 
 def run_run(arguments: RunArguments) -> Reply:
-    """Execute what a study still lacks; exit code 1 where a run failed."""
+    """Run what is missing of a study; exit code 1 if a run failed."""
     from counterpoint.scaling.runs.training_check import check_words
     from counterpoint.scaling.study.execute import run_study
 
@@ -51,11 +51,10 @@ def run_run(arguments: RunArguments) -> Reply:
         *check_words(state.checks),
     ]
     if state.failures:
-        lines.append("failed runs are tried again when the same command is run again")
+        lines.append("run the same command again to retry the failed runs")
     elif state.waiting:
         lines += [
-            f"{state.waiting} held-out runs wait; next, predict them, put the prediction where it cannot change, "
-            "and run them:",
+            f"{state.waiting} held-out runs remain. Next, predict them, keep a copy of the prediction, and run them:",
             f"  counterpoint scale fit {state.table} --out {arguments.study / 'fit'}",
             f"  counterpoint scale run {arguments.study} --predict-holdout",
             f"  counterpoint scale run {arguments.study} --release-holdout",
@@ -71,5 +70,5 @@ VERB = Verb(
     example="counterpoint scale run study --workers 2",
     arguments=RunArguments,
     run=run_run,
-    resume="finished runs are kept; run the same command again to go on.",
+    resume="finished runs are kept; run the same command again to resume.",
 )

@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TableArguments(VerbArguments):
-    """Which column of a table of runs is what; found by name where left out."""
+    """The roles of the columns in a table of runs; by default found by their names."""
 
     runs: Positional[Path]
-    """Table of runs: CSV, Parquet or JSON lines, one row a measurement."""
+    """Table of runs: CSV, Parquet or JSON lines, one row per measurement."""
     size: str | None = None
-    """Column of the model's size (parameters); like data and loss, also arithmetic on columns."""
+    """Column of the model size (parameters). Like --amount and --loss, it may be arithmetic on columns."""
     amount: str | None = None
     """Column of the amount of data (hours, episodes, environments, tokens, ...), or such as flops / (6 * params)."""
     loss: str | None = None
-    """Column of the error; positive. Of scores: `1 - score`, with backticks about names that hold spaces."""
+    """Column of the error, positive. For scores, use `1 - score`; put names with spaces in backticks."""
     seed: str | None = None
     """Column of the seed."""
     run: str | None = None
-    """Column of the run's name: checkpoints of one run share it."""
+    """Column of the run's name, shared by the checkpoints of one run."""
     drop: str | None = None
-    """Rows to leave out, for example `size < 1e6 or seed == 3`; names with spaces stand in backticks."""
+    """Rows to leave out, for example `size < 1e6 or seed == 3`; put names with spaces in backticks."""
 
 
 def read_table(

@@ -19,23 +19,23 @@ class TransferArguments(TableArguments):
     """Arguments of `scale transfer`."""
 
     pretrain: str | None = None
-    """Column that says what a run was pretrained on: a name or an amount; none, scratch, 0 or empty for from scratch.
+    """Column of what a run was pretrained on, a name or an amount; none, scratch, 0 or empty mean from scratch.
     `--amount` is then the amount of fine-tuning data."""
     law: Literal["auto", "power", "power_floor", "additive", "kaplan", "joint"] = "auto"
-    """Law of the runs from scratch."""
+    """Form of the law of the runs from scratch."""
     task: str | None = None
-    """Column of task sets: pretraining sets are then compared by their errors on the same task sets (as a table
-    of data sets by task sets, which may also have a column a task set), without amounts."""
+    """Column of the task set. Pretraining sets are then compared by their errors on the same task sets, without
+    amounts of data. A table may instead have one column per task set."""
     reference: str | None = None
-    """With task sets: the pretraining set to compare with; from scratch where there is such, else the mean of all."""
+    """With task sets: the pretraining set to compare with. Default: from scratch if present, else the mean of all."""
     scratch_fit: Path | None = None
-    """With task sets: folder of `scale fit --out` of the same error from scratch, to count ratios in data."""
+    """With task sets: folder of `scale fit --out` for the same error from scratch, to turn ratios into data."""
     bootstrap: int = 200
-    """Times that runs are drawn again for intervals."""
+    """Bootstrap draws for the intervals."""
 
 
 def run_transfer(arguments: TransferArguments) -> Reply:
-    """Say what pretraining is worth, as ratios of errors and as data of the task itself."""
+    """Measure what pretraining is worth, as ratios of errors and as amounts of task data."""
     from counterpoint.scaling.runs.column_names import fine_tuning_column, known_column, task_column
     from counterpoint.scaling.runs.roles import NAMES
     from counterpoint.scaling.runs.table import read_columns
@@ -95,7 +95,7 @@ def _of_set(found: Transfer) -> list[str]:
         lines.append(f"  transferred: D_T = k{powers}: {numbers}{'' if found.identified else ' - NOT identified'}")
     rows = [
         (f"{each.data:.4g}", "-" if each.size is None else f"{each.size:.4g}", each.runs, each.ratio,
-         each.equivalent, each.multiplier, "beyond what was tried" if each.beyond else "")
+         each.equivalent, each.multiplier, "beyond the runs" if each.beyond else "")
         for each in found.amounts
     ]  # fmt: skip
     header = ("data", "size", "runs", "error ratio", "worth from scratch", "times its data", "")

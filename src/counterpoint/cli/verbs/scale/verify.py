@@ -19,17 +19,17 @@ class VerifyArguments(VerbArguments):
     """Arguments of `scale verify`."""
 
     fit: Positional[Path]
-    """Folder that `scale fit --out` wrote."""
+    """Folder written by `scale fit --out`."""
     holdout: str | None = None
-    """Runs to predict, for example `data >= 100`; the law is fitted again without them."""
+    """Runs to predict, for example `data >= 100`; the law is refitted without them."""
     runs: Path | None = None
-    """Table of runs made after the fit, with the same column names; predicted by the fit as it is."""
+    """Table of runs made after the fit, with the same column names; the fit predicts them unchanged."""
     tolerance: float = 0.05
-    """Mean absolute relative error that passes."""
+    """Largest mean absolute relative error that passes."""
 
 
 def run_verify(arguments: VerifyArguments) -> Reply:
-    """Predict runs that the law has not seen; exit code 1 where it misses them."""
+    """Predict runs that the law has not seen; exit code 1 if the error exceeds the tolerance."""
     from counterpoint.scaling.fitting.fit_record import load_fit
     from counterpoint.scaling.fitting.verify import verify
     from counterpoint.scaling.runs.table import read_runs
@@ -51,7 +51,7 @@ def run_verify(arguments: VerifyArguments) -> Reply:
     found = verify(record, arguments.holdout, new_runs, arguments.tolerance)
     held = found.holdout
     lines = [
-        f"{held.runs} runs ({held.rule}): missed by {100 * held.mare:.1f}%, bias {100 * held.bias:+.1f}%, "
+        f"{held.runs} runs ({held.rule}): error {100 * held.mare:.1f}%, bias {100 * held.bias:+.1f}%, "
         f"{100 * held.coverage:.0f}% inside their 95% intervals",
         *(f"FAILED: {failure}" for failure in found.failures),
     ]

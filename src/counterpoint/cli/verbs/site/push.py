@@ -16,33 +16,33 @@ class PushArguments(VerbArguments):
     """Arguments of `site push`."""
 
     spool: Positional[Path]
-    """Store folder on this computer whose committed episodes are to be sent."""
+    """Store on this computer whose finished episodes are sent."""
     to: str
     """Address of the receiver, for example https://data.example.org:8443."""
     token_file: Path
     """File with this site's token, as `counterpoint site token` printed it."""
     limit_mbps: float | None = None
-    """Most megabits a second, all uploads together; no limit where left out."""
+    """Maximum megabits per second of all uploads together. Default: no limit."""
     parallel: int = 2
-    """Episodes on their way at once."""
+    """Episodes to upload at the same time."""
     watch: bool = False
-    """Keep running and push what is committed later; waits for the receiver for as long as it takes."""
+    """Keep running and send new episodes as they are finished; never give up on the receiver."""
     interval_s: float = 5.0
-    """How often to look for new episodes, with --watch."""
+    """Seconds between looking for new episodes, with --watch."""
     delete_after: bool = False
-    """Delete each episode from the spool once the receiver has confirmed that it is in its store."""
+    """Delete each episode here once the receiver has confirmed that it is in its store."""
     patience_s: float = 600.0
-    """Give up when nothing has worked for this long; not with --watch."""
+    """Give up after this many seconds without success; unused with --watch."""
     timeout_s: float = 30.0
-    """A connection on which nothing moves for this long is dead and made anew."""
+    """Reconnect after this many seconds without data."""
     authority: Path | None = None
-    """Certificate (PEM) of a private authority that signed the receiver's certificate."""
+    """PEM certificate of the private authority that signed the receiver's certificate."""
     plain_http: bool = False
-    """Allow http:// to other computers; whoever listens on the way learns the token."""
+    """Allow http:// to other computers. Anyone on the network path can then read the token."""
 
 
 def run_push(arguments: PushArguments) -> Reply:
-    """Send a spool; exit code 1 where an episode was refused or is damaged."""
+    """Send the episodes; exit code 1 if one was refused or is damaged."""
     from counterpoint.site.push import PushConfig, push
     from counterpoint.site.tokens import read_token
 
@@ -82,5 +82,5 @@ VERB = Verb(
     example="counterpoint site push data/spool --to https://data.example.org:8443 --token-file token --watch",
     arguments=PushArguments,
     run=run_push,
-    resume="what the receiver confirmed is kept; run the same command again to go on from there.",
+    resume="what the receiver confirmed is kept; run the same command again to resume.",
 )

@@ -23,29 +23,29 @@ class ReceiveArguments(VerbArguments):
     """Arguments of `site receive`."""
 
     store: Positional[Path]
-    """Store to commit into; made where it does not exist."""
+    """Store to write to. It is created if it does not exist."""
     tokens: Path
-    """File of tokens that `counterpoint site token` keeps; read again whenever it changes."""
+    """Token file written by `counterpoint site token`; reloaded when it changes."""
     listen: str = "127.0.0.1:8470"
-    """HOST:PORT to listen on; port 0 takes any free one. Use 0.0.0.0:PORT for other computers."""
+    """HOST:PORT to listen on; port 0 picks a free one. Use 0.0.0.0:PORT to accept other computers."""
     tls_cert: Path | None = None
     """Certificate chain (PEM) for https."""
     tls_key: Path | None = None
     """Private key (PEM) of the certificate."""
     max_sites: int = 1_000
-    """Sites with a request in progress at once; others are told to come back."""
+    """Maximum number of sites with a request in progress; others are told to retry."""
     requests_per_site: int = 8
-    """Requests of one site in progress at once."""
+    """Maximum number of requests in progress per site."""
     max_bytes_in_flight: int = 256 * GIB
-    """Bytes of episodes on their way and not yet committed, all sites together."""
+    """Maximum bytes of unfinished episodes, all sites together."""
     site_bytes_in_flight: int = 64 * GIB
-    """The same for one site; also the largest episode that is taken."""
+    """The same per site; also the largest episode that is accepted."""
     expire_hours: float = 72.0
-    """Uploads that have not grown for this long are given up."""
+    """Discard an upload after this many hours without new data."""
     body_timeout_s: float = 20.0
-    """An upload that brings nothing for this long is cut; it goes on where it was confirmed."""
+    """Disconnect an upload after this many seconds without data; it resumes later."""
     header_timeout_s: float = 10.0
-    """A connection that sends no whole request header for this long is closed."""
+    """Close a connection that has not sent its request header after this many seconds."""
 
 
 def run_receive(arguments: ReceiveArguments) -> Reply:
@@ -57,7 +57,7 @@ def run_receive(arguments: ReceiveArguments) -> Reply:
 
     host, port = parse_listen(arguments.listen)
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
-        raise SiteError("--tls-cert and --tls-key belong together: give both for https, or none for http")
+        raise SiteError("--tls-cert and --tls-key: expected both (https) or neither (http), got one")
     listen = ListenAddress(host=host, port=port, certificate=arguments.tls_cert, key=arguments.tls_key)
     limits = Limits(
         max_sites=arguments.max_sites,
@@ -71,7 +71,7 @@ def run_receive(arguments: ReceiveArguments) -> Reply:
     tokens = Tokens(arguments.tokens)
     receiver = Receiver(arguments.store, tokens, limits)
     if listen.certificate is None and not listen.is_local:
-        logger.warning("plain http for other computers: tokens can be read on the way; see --tls-cert and --tls-key")
+        logger.warning("plain http to other computers: tokens can be read on the network; use --tls-cert and --tls-key")
 
     def started(address: str) -> None:
         logger.info("receiving into %s on %s, %d tokens; Ctrl-C stops", arguments.store, address, len(tokens))
@@ -93,5 +93,5 @@ VERB = Verb(
     "--tls-cert cert.pem --tls-key key.pem",
     arguments=ReceiveArguments,
     run=run_receive,
-    resume="what was confirmed is on the disk; start it again and the sites go on.",
+    resume="confirmed data is on disk; start it again and the sites resume.",
 )

@@ -18,15 +18,15 @@ class TokenArguments(VerbArguments):
     name: Positional[str]
     """Name of the site, for example lab_3."""
     tokens: Path = Path("tokens.json")
-    """File of the receiver's tokens; holds only their hashes, and is made where it does not exist."""
+    """Token file of the receiver. It holds only hashes and is created if it does not exist."""
     out: Path | None = None
-    """Write the token into this new file, readable by you alone, instead of showing it."""
+    """Write the token to this new file, readable only by you, instead of printing it."""
     revoke: bool = False
-    """Take the site's tokens away instead; a running receiver refuses them at once."""
+    """Revoke the site's tokens instead; a running receiver refuses them at once."""
 
 
 def run_token(arguments: TokenArguments) -> Reply:
-    """Make or revoke tokens."""
+    """Create or revoke tokens."""
     import os
 
     from counterpoint.site.tokens import add_token, check_site, revoke_tokens
@@ -40,7 +40,7 @@ def run_token(arguments: TokenArguments) -> Reply:
         descriptor = os.open(arguments.out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(add_token(arguments.tokens, arguments.name) + "\n")
-        text = f"token of {arguments.name} written to {arguments.out}; bring it to the site"
+        text = f"token of {arguments.name} written to {arguments.out}; copy it to the site"
         return Reply(data={"site": arguments.name, "token_file": str(arguments.out)}, text=text)
     token = add_token(arguments.tokens, arguments.name)
     # The bare token, so that `> token` makes a token file.
