@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from counterpoint.scaling.laws.forms import Float
-from counterpoint.scaling.ossification.ossify import Ossification, ossification
+from counterpoint.scaling.ossification.null_test import Ossification, ossification
 from counterpoint.scaling.runs.table import RunTable
 
 SIZES = np.geomspace(1e8, 1e10, 7)

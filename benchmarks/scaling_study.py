@@ -21,7 +21,7 @@ from counterpoint.scaling.fitting.choose import fit_law
 from counterpoint.scaling.fitting.estimate import Estimate
 from counterpoint.scaling.fitting.fit_record import FitRecord
 from counterpoint.scaling.laws.forms import Float, axes
-from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.ossification.null_test import ossification
 from counterpoint.scaling.runs.table import RunTable, read_columns, read_runs
 
 DRAWS = 400

@@ -15,11 +15,11 @@ from counterpoint.scaling.decisions.forecast import forecast
 from counterpoint.scaling.fitting.choose import fit_law
 from counterpoint.scaling.fitting.fit_record import save_fit
 from counterpoint.scaling.fitting.verify import verify
-from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.ossification.null_test import ossification
 from counterpoint.scaling.runs.cost import Prices, gpu_hours_per_data, gpu_hours_per_unit, unpriced
 from counterpoint.scaling.runs.diversity import pooled
 from counterpoint.scaling.runs.table import read_runs
-from counterpoint.scaling.transfer.transfer import transfer
+from counterpoint.scaling.transfer.analysis import transfer
 
 FEW = ("--bootstrap", "10", "--workers", "1")
 

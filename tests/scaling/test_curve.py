@@ -13,7 +13,7 @@ from counterpoint.core.errors import ConfigError, UnknownNameError
 from counterpoint.core.records import Json
 from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.evaluate.offline import OfflineConfig
-from counterpoint.scaling.runs.run_table import append_rows
+from counterpoint.scaling.runs.study_table import append_rows
 from counterpoint.scaling.study.curve import ONE_SEED, SHARED_SUBSETS, CurveConfig, fit_curve, run_curve, usable_amounts
 from counterpoint.store import StoreWriter
 from counterpoint.train.config import DataConfig

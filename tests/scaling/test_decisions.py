@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from planted_laws import to_vector
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
@@ -20,7 +21,7 @@ from counterpoint.scaling.fitting.fit_record import FitRecord, load_fit, save_fi
 from counterpoint.scaling.fitting.verify import verify
 from counterpoint.scaling.laws.forms import axes
 from counterpoint.scaling.laws.known import form
-from counterpoint.scaling.report_data import report_data
+from counterpoint.scaling.page_data import report_data
 from counterpoint.scaling.runs.cost import Prices
 from counterpoint.scaling.runs.table import read_runs
 
@@ -244,7 +245,7 @@ def test_repetitions_are_found_by_name(tmp_path: Path, capsys: pytest.CaptureFix
     size, data, unique = np.asarray(cells).T
     x = axes(data, size, unique)
     truth = {"E": 1.8, "A": 400.0, "B": 2000.0, "alpha": 0.34, "beta": 0.36, "R_D": 15.0, "R_N": 6.0}
-    loss = np.exp(law.log_error(law.to_vector(truth, x.reference), x)[0])
+    loss = np.exp(law.log_error(to_vector(law, truth, x.reference), x)[0])
     rows = [f"{n},{d},{u},{e}" for (n, d, u), e in zip(cells, loss, strict=True)]
     runs.write_text("\n".join(["params,tokens,unique_tokens,loss", *rows]))
     words = ["scale", "fit", str(runs), "--bootstrap", "2", "--workers", "1", "--json", "--law"]

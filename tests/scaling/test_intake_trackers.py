@@ -16,7 +16,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.importers.intake import take_in
+from counterpoint.scaling.importers.run import ingest_runs
 
 ROLES = {"size": "n_params", "loss": "val/loss"}
 
@@ -66,7 +66,7 @@ def base(path: Path) -> Path:
 
 def test_folders_of_mlflow(tmp_path: Path) -> None:
     root = mlruns(tmp_path / "mlruns")
-    found = take_in([f"mlflow:{root}"], tmp_path / "last.parquet", roles=ROLES)
+    found = ingest_runs([f"mlflow:{root}"], tmp_path / "last.parquet", roles=ROLES)
     rows = pq.read_table(tmp_path / "last.parquet").to_pylist()
     assert [(r["run"], r["loss"], r["size"], r["experiment"], r["tag.team"], r["status"]) for r in rows] == [
         ("1aa", 0.25, 1000, "alpha: one", "x", "FINISHED"),
@@ -75,32 +75,32 @@ def test_folders_of_mlflow(tmp_path: Path) -> None:
     assert "tag.mlflow.user" not in rows[0]
     assert any("2 deleted runs" in words for words in found.warnings)
     assert any("1 damaged lines" in words for words in found.warnings)
-    one = take_in([f"mlflow:{root}#beta"], tmp_path / "all.parquet", roles=ROLES, every=True)
+    one = ingest_runs([f"mlflow:{root}#beta"], tmp_path / "all.parquet", roles=ROLES, every=True)
     assert (one.rows, one.runs) == (2, 1)
     hours = pq.read_table(tmp_path / "all.parquet")["data"].to_pylist()
     assert hours == [1.5, 3.0]  # the last value logged up to the step of the loss
     with pytest.raises(ConfigError, match="no experiment 'bet'; did you mean 'beta'"):
-        take_in([f"mlflow:{root}#bet"], tmp_path / "x.parquet")
+        ingest_runs([f"mlflow:{root}#bet"], tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match="did you mean its folder mlruns"):
-        take_in([f"mlflow:{tmp_path}"], tmp_path / "x.parquet")
+        ingest_runs([f"mlflow:{tmp_path}"], tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match="not supported"):
-        take_in(["mlflow:postgresql://host/base"], tmp_path / "x.parquet")
+        ingest_runs(["mlflow:postgresql://host/base"], tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match="did you mean 'val/loss'"):
-        take_in([f"mlflow:{root}"], tmp_path / "x.parquet", roles={"loss": "val/los"})
+        ingest_runs([f"mlflow:{root}"], tmp_path / "x.parquet", roles={"loss": "val/los"})
     with pytest.raises(ConfigError, match="--all: 'n_params' was logged once a run"):
-        take_in([f"mlflow:{root}"], tmp_path / "x.parquet", roles={"loss": "n_params"}, every=True)
+        ingest_runs([f"mlflow:{root}"], tmp_path / "x.parquet", roles={"loss": "n_params"}, every=True)
 
 
 def test_sqlite_of_mlflow_is_read_only(tmp_path: Path) -> None:
     path = base(tmp_path / "mlflow.db")
     before = path.read_bytes()
-    found = take_in([f"mlflow:sqlite:///{path}"], tmp_path / "runs.parquet", roles=ROLES)
+    found = ingest_runs([f"mlflow:sqlite:///{path}"], tmp_path / "runs.parquet", roles=ROLES)
     assert (found.rows, found.left_out) == (1, {"not_finite": 1})
     assert path.read_bytes() == before
     (tmp_path / "torn.db").write_bytes(before[:3000])
     for name in ("torn.db", "none.db"):
         with pytest.raises(ConfigError, match="mlflow:sqlite"):
-            take_in([f"mlflow:sqlite:///{tmp_path / name}"], tmp_path / "x.parquet")
+            ingest_runs([f"mlflow:sqlite:///{tmp_path / name}"], tmp_path / "x.parquet")
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -149,14 +149,14 @@ def server() -> Iterator[str]:
 
 
 def test_a_server_of_mlflow(server: str, tmp_path: Path) -> None:
-    last = take_in([f"mlflow:{server}"], tmp_path / "last.parquet", roles=ROLES)
+    last = ingest_runs([f"mlflow:{server}"], tmp_path / "last.parquet", roles=ROLES)
     assert (last.rows, last.runs) == (2, 2)
-    every = take_in([f"mlflow:{server}#beta"], tmp_path / "all.parquet", roles=ROLES, every=True)
+    every = ingest_runs([f"mlflow:{server}#beta"], tmp_path / "all.parquet", roles=ROLES, every=True)
     assert (every.rows, every.left_out) == (4, {"not_finite": 2})
     with pytest.raises(ConfigError, match="did you mean 'beta'"):
-        take_in([f"mlflow:{server}#betta"], tmp_path / "x.parquet")
+        ingest_runs([f"mlflow:{server}#betta"], tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match="cannot be reached"):
-        take_in(["mlflow:http://127.0.0.1:1"], tmp_path / "x.parquet")
+        ingest_runs(["mlflow:http://127.0.0.1:1"], tmp_path / "x.parquet")
 
 
 def events(root: Path) -> Path:
@@ -171,12 +171,12 @@ def events(root: Path) -> Path:
 
 def test_event_files(tmp_path: Path) -> None:
     root = events(tmp_path / "logs")
-    found = take_in([f"tensorboard:{root}"], tmp_path / "runs.parquet", roles=ROLES, every=True)
+    found = ingest_runs([f"tensorboard:{root}"], tmp_path / "runs.parquet", roles=ROLES, every=True)
     assert (found.rows, found.runs, found.columns["data"]) == (10, 2, "hours")
     row = pq.read_table(tmp_path / "runs.parquet").to_pylist()[4]
     assert (row["run"], row["step"], row["size"], row["optimizer"]) == ("size1", 4, 1000, "adam")
     assert row["loss"] == pytest.approx(1 / 5)
-    assert take_in([f"tensorboard:{root}"], tmp_path / "runs.parquet", roles=ROLES, every=True).unchanged == 10
+    assert ingest_runs([f"tensorboard:{root}"], tmp_path / "runs.parquet", roles=ROLES, every=True).unchanged == 10
 
 
 def test_event_files_that_are_cut_or_damaged(tmp_path: Path) -> None:
@@ -186,15 +186,15 @@ def test_event_files_that_are_cut_or_damaged(tmp_path: Path) -> None:
     raw = bytearray(damaged.read_bytes())
     raw[raw.rindex(b"hours")] ^= 0xFF
     damaged.write_bytes(raw)
-    found = take_in([f"tensorboard:{root}"], tmp_path / "runs.parquet", roles={"loss": "val/loss"}, every=True)
+    found = ingest_runs([f"tensorboard:{root}"], tmp_path / "runs.parquet", roles={"loss": "val/loss"}, every=True)
     assert 0 < found.rows < 10
     assert any("ends within a record" in words for words in found.warnings)
     assert any("is damaged" in words for words in found.warnings)
     with pytest.raises(ConfigError, match="did you mean 'val/loss'"):
-        take_in([f"tensorboard:{root}"], tmp_path / "x.parquet", roles={"loss": "val-loss"})
+        ingest_runs([f"tensorboard:{root}"], tmp_path / "x.parquet", roles={"loss": "val-loss"})
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="no event files"):
-        take_in([f"tensorboard:{tmp_path / 'empty'}"], tmp_path / "x.parquet")
+        ingest_runs([f"tensorboard:{tmp_path / 'empty'}"], tmp_path / "x.parquet")
     (tmp_path / "empty" / "a.tfevents.1").write_bytes(b"not an event file at all")
     with pytest.raises(ConfigError, match="without a scalar"):
-        take_in([f"tensorboard:{tmp_path / 'empty'}"], tmp_path / "x.parquet")
+        ingest_runs([f"tensorboard:{tmp_path / 'empty'}"], tmp_path / "x.parquet")

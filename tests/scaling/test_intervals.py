@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planted_laws import to_vector
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.scaling.decisions.marginal import doubling, marginal
@@ -38,7 +39,7 @@ def planted(name: str, noise: float = 0.004, seed: int = 0) -> RunTable:
     size = np.repeat(np.geomspace(1e4, 1e7, 6), 24) if law.uses_size else None
     unique = np.minimum(data, rng.choice([20.0, 100.0, 1000.0], len(data))) if name == "repetition" else None
     x = axes(data, size, unique)
-    vector = law.to_vector(PARAMETERS[name], x.reference)
+    vector = to_vector(law, PARAMETERS[name], x.reference)
     loss = np.exp(law.log_error(vector, x)[0] + rng.normal(0, noise, len(data)))
     runs = np.arange(len(data)).astype(np.str_)
     return RunTable(path="runs", data=data, loss=loss, size=size, unique=unique, run=runs, columns={}, others={})
@@ -201,7 +202,7 @@ def test_data_that_do_not_wear_out_are_said_to_be_as_good_as_new() -> None:
     table = planted("repetition", noise=0.004, seed=1)
     law = FORMS["repetition"]
     x = table.axes()
-    endless = law.to_vector({**PARAMETERS["repetition"], "R_D": 1e5}, x.reference)
+    endless = to_vector(law, {**PARAMETERS["repetition"], "R_D": 1e5}, x.reference)
     noise = np.random.default_rng(0).normal(0, 0.004, len(table))
     found = fit_law(
         RunTable(**{**vars(table), "loss": np.exp(law.log_error(endless, x)[0] + noise)}), "repetition", draws=4

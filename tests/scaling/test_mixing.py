@@ -12,8 +12,8 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
+from counterpoint.scaling.mixtures.fit import advise
 from counterpoint.scaling.mixtures.laws import MixLaw
-from counterpoint.scaling.mixtures.mixing import advise
 from counterpoint.scaling.mixtures.table import read_mixtures
 
 SOURCES = ("real", "sim", "web")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.ossification.null_test import ossification
 from counterpoint.scaling.ossification.threshold import find_threshold
 
 

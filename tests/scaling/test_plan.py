@@ -14,9 +14,9 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.scaling.fitting.estimate import estimate
 from counterpoint.scaling.runs.table import RunTable
+from counterpoint.scaling.study.definition import Study, StudyAmount
 from counterpoint.scaling.study.plan import cost, with_steps
 from counterpoint.scaling.study.power import Assumption, power_analysis
-from counterpoint.scaling.study.study import Study, StudyAmount
 from counterpoint.scaling.study.timing import describe_size
 from counterpoint.store import StoreWriter
 from counterpoint.train.recipes import resolve

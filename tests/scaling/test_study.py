@@ -15,11 +15,11 @@ import pytest
 from counterpoint.core.errors import ConfigError
 from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.engine import EngineName
-from counterpoint.scaling.runs.run_table import read_rows
+from counterpoint.scaling.runs.study_table import read_rows
 from counterpoint.scaling.runs.table import read_runs
+from counterpoint.scaling.study.definition import Study, load_study, save_study
 from counterpoint.scaling.study.execute import run_study
 from counterpoint.scaling.study.plan import PlanConfig, plan_study
-from counterpoint.scaling.study.study import Study, load_study, save_study
 from counterpoint.scaling.study.subset import open_pool, take
 from counterpoint.store import Store, StoreWriter
 from counterpoint.train.config import DataConfig

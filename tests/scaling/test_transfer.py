@@ -11,8 +11,8 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.core.errors import ConfigError
+from counterpoint.scaling.transfer.analysis import transfer
 from counterpoint.scaling.transfer.ratios import ratios
-from counterpoint.scaling.transfer.transfer import transfer
 
 K, ALPHA, BETA = 0.05, 0.4, 0.35
 SIZES, AMOUNTS = np.geomspace(1e5, 1e7, 5), np.geomspace(1, 200, 7)

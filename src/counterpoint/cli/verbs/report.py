@@ -41,7 +41,7 @@ def _report_fit(arguments: ReportArguments) -> Path:
 
     if not (arguments.run / DATA_FILE).is_file():
         from counterpoint.scaling.fitting.fit_record import load_fit
-        from counterpoint.scaling.report_data import save_report_data
+        from counterpoint.scaling.page_data import save_report_data
 
         save_report_data(load_fit(arguments.run), arguments.run)
     return write_scaling_report(

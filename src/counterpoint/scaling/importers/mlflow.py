@@ -1,4 +1,4 @@
-"""Runs that MLflow keeps, without its package: folders of files and SQLite; servers are in `intake_mlflow_http`.
+"""Runs that MLflow keeps, without its package: folders of files and SQLite; servers are in `mlflow_http`.
 
     FOLDER/<experiment id>/meta.yaml                   name: ..., lifecycle_stage: active
     FOLDER/<experiment id>/<run id>/meta.yaml          run_name: ..., status: 3, lifecycle_stage: active
@@ -22,12 +22,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from counterpoint.core.errors import ConfigError
-from counterpoint.scaling.runs.rows import Logged, LoggedRun, Scalar, nearest, parsed
+from counterpoint.scaling.importers.mlflow_settings import chosen_experiments, settings_of
+from counterpoint.scaling.runs.rows import Logged, LoggedRun
 
 _MAX_TEXT = 1 << 20
 _STATUS = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
 _TABLES = {"experiments", "runs", "params", "metrics"}
-_OF_MLFLOW = "mlflow."
 
 
 def read_mlflow(address: str, *, histories: bool) -> Logged:
@@ -53,25 +53,6 @@ def read_mlflow(address: str, *, histories: bool) -> Logged:
             f"mlflow:{uri}: {scheme} is not supported; start 'mlflow server' on it and give mlflow:http://HOST:PORT"
         )
     return _folder(Path(unquote(urlsplit(uri).path)) if scheme == "file" else Path(uri), experiment)
-
-
-def chosen_experiments(known: Mapping[str, str], wanted: str, where: str) -> dict[str, str]:
-    """Return id and name of the experiments to read: all, or the one of that name or id."""
-    if not wanted:
-        return dict(known)
-    found = {number: name for number, name in known.items() if wanted in (number, name)}
-    if not found:
-        raise ConfigError(f"mlflow:{where}: no experiment {wanted!r}; {nearest(wanted, known.values())}")
-    return found
-
-
-def settings_of(
-    experiment: str, run_name: str, status: str, params: Mapping[str, str], tags: Mapping[str, str]
-) -> dict[str, Scalar]:
-    """Return a run's settings: parameters as numbers where they spell numbers, the user's tags, and what it is."""
-    found: dict[str, Scalar] = {name: parsed(value) for name, value in params.items()}
-    found |= {f"tag.{name}": parsed(value) for name, value in tags.items() if not name.startswith(_OF_MLFLOW)}
-    return found | {"experiment": experiment, "run_name": run_name, "status": status}
 
 
 def _folder(root: Path, wanted: str) -> Logged:
@@ -151,7 +132,7 @@ def _meta(path: Path) -> dict[str, str]:
     """Return the scalar entries of a meta.yaml as text; none where the file is not YAML."""
     try:
         raw = YAML(typ="base", pure=True).load(_text(path))
-    except (YAMLError, ValueError):
+    except (YAMLError, ValueError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
         return {}
     return {key: value for key, value in raw.items() if isinstance(value, str)} if isinstance(raw, dict) else {}
 

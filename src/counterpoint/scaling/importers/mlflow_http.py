@@ -15,7 +15,7 @@ import httpx
 
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
-from counterpoint.scaling.importers.mlflow import chosen_experiments, settings_of
+from counterpoint.scaling.importers.mlflow_settings import chosen_experiments, settings_of
 from counterpoint.scaling.runs.rows import Logged, LoggedRun
 
 _API = "/api/2.0/mlflow/"

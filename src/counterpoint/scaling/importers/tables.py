@@ -11,7 +11,7 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, read_records
 from counterpoint.scaling.runs.roles import NAMES
 from counterpoint.scaling.runs.rows import PROVENANCE, RUN, STEP, Logged, LoggedRun, Row, Scalar, flat, nearest
-from counterpoint.scaling.runs.run_table import ALL, TABLE, wide_rows
+from counterpoint.scaling.runs.study_table import ALL, TABLE, wide_rows
 from counterpoint.scaling.runs.table import read_columns
 
 STEPS = ("step", "_step", "global_step", "iteration", "checkpoint")

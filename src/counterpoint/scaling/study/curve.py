@@ -19,10 +19,10 @@ from counterpoint.core.records import Json
 from counterpoint.evaluate.offline import OfflineConfig
 from counterpoint.scaling.fitting.choose import fit_law
 from counterpoint.scaling.fitting.fit_record import FitRecord
-from counterpoint.scaling.runs.run_table import ALL, read_rows
+from counterpoint.scaling.runs.study_table import ALL, read_rows
 from counterpoint.scaling.runs.table import read_runs
+from counterpoint.scaling.study.definition import Study, StudyAmount, load_study, save_study
 from counterpoint.scaling.study.execute import Notice, run_study
-from counterpoint.scaling.study.study import Study, StudyAmount, load_study, save_study
 from counterpoint.scaling.study.subset import open_pool
 from counterpoint.scaling.study.timing import describe_size
 from counterpoint.train.config import TrainConfig

@@ -22,13 +22,13 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json, RunRecord
 from counterpoint.engine import Engine, EngineName, open_engine
 from counterpoint.engine.progress import Progress
-from counterpoint.scaling.runs.run_table import append_rows, complete_runs, read_rows
+from counterpoint.scaling.runs.study_table import append_rows, complete_runs, read_rows
 from counterpoint.scaling.runs.training_check import TrainingCheck
+from counterpoint.scaling.study.definition import Study, StudyRun, load_study, write_whole
 from counterpoint.scaling.study.longer_runs import longer_tasks, training_checks, write_checks
 from counterpoint.scaling.study.prediction import predict_held_out
 from counterpoint.scaling.study.rates import best_multiple, rates_table, search_errors, wanted_tasks
 from counterpoint.scaling.study.single_run import RunTask, execute, finished_rows
-from counterpoint.scaling.study.study import Study, StudyRun, load_study, write_whole
 from counterpoint.scaling.study.subset import check_pool, open_pool
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def run_study(
     study, folder = load_study(folder), folder.resolve()
     with _alone(folder):
         check_pool(study, open_pool(study.training, study.validation_fraction))
-        _take_in(study, folder)
+        _add_results(study, folder)
         runs = [run for run in study.runs() if not run.held_out]
         failures, runner = list[Failure](), open_engine(engine, workers=workers, address=address)
         failures += _sweep(study, folder, runs, runner, progress, on_run)
@@ -241,7 +241,7 @@ def _executed(
             record.close()
 
 
-def _take_in(study: Study, folder: Path) -> None:
+def _add_results(study: Study, folder: Path) -> None:
     """Bring results into the table that were written after this process was killed."""
     done = complete_runs(read_rows(folder))
     for run in study.runs():

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from counterpoint.scaling.runs.run_table import ALL, read_rows
+from counterpoint.scaling.runs.study_table import ALL, read_rows
 from counterpoint.scaling.runs.training_check import TABLE, TrainingCheck
+from counterpoint.scaling.study.definition import Study, write_whole
 from counterpoint.scaling.study.single_run import RunTask, finished_rows
-from counterpoint.scaling.study.study import Study, write_whole
 
 
 def longer_tasks(study: Study, folder: Path, multiples: Mapping[int, float]) -> list[RunTask]:

@@ -17,8 +17,7 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.evaluate.offline import OfflineConfig
 from counterpoint.model.sizes import block_parameters, ladder
-from counterpoint.scaling.study.power import Assumption, Power, power_analysis
-from counterpoint.scaling.study.study import (
+from counterpoint.scaling.study.definition import (
     HoldOutKind,
     RateSearch,
     Study,
@@ -27,6 +26,7 @@ from counterpoint.scaling.study.study import (
     Subsets,
     Unit,
 )
+from counterpoint.scaling.study.power import Assumption, Power, power_analysis
 from counterpoint.scaling.study.subset import Pool, open_pool
 from counterpoint.scaling.study.timing import Bench, measure, open_bench
 from counterpoint.train.config import TrainConfig

@@ -11,7 +11,7 @@ from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.scaling.fitting.choose import fit_law
 from counterpoint.scaling.runs.table import read_runs
-from counterpoint.scaling.study.study import Study, write_whole
+from counterpoint.scaling.study.definition import Study, write_whole
 
 DRAWS = 200
 

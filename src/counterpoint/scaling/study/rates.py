@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from counterpoint.core.records import Json
-from counterpoint.scaling.runs.run_table import ALL
+from counterpoint.scaling.runs.study_table import ALL
+from counterpoint.scaling.study.definition import Study
 from counterpoint.scaling.study.single_run import RunTask, finished_rows
-from counterpoint.scaling.study.study import Study
 
 
 def search_task(study: Study, folder: Path, size: int, multiple: float) -> RunTask:

@@ -22,8 +22,8 @@ from counterpoint.core.records import Json
 from counterpoint.evaluate.offline import OfflineConfig, OfflineResult, evaluate_robot, gather_decisions
 from counterpoint.policy.checkpoint import list_checkpoints
 from counterpoint.policy.model_policy import ModelPolicy
-from counterpoint.scaling.runs.run_table import ALL
-from counterpoint.scaling.study.study import Study, load_study, write_whole
+from counterpoint.scaling.runs.study_table import ALL
+from counterpoint.scaling.study.definition import Study, load_study, write_whole
 from counterpoint.scaling.study.subset import (
     ChosenSource,
     Pool,

@@ -20,7 +20,7 @@ from counterpoint.core.seeding import stable_hash
 from counterpoint.core.stream import Stream
 from counterpoint.data.episodes.selection import EpisodeReference, select_episodes
 from counterpoint.data.episodes.source import EpisodeEntry
-from counterpoint.scaling.study.study import Study, Unit
+from counterpoint.scaling.study.definition import Study, Unit
 from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.episodes import open_sources

@@ -16,8 +16,8 @@ from counterpoint.model.harmonic import HarmonicModel
 from counterpoint.model.sizes import block_parameters, num_parameters
 from counterpoint.policy.checkpoint import Checkpoint
 from counterpoint.policy.model_policy import ModelPolicy
+from counterpoint.scaling.study.definition import StudySize
 from counterpoint.scaling.study.single_run import judge, train_device
-from counterpoint.scaling.study.study import StudySize
 from counterpoint.scaling.study.subset import Pool, chosen_sources
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.distributed import World

@@ -109,7 +109,7 @@ def _write(record: FitRecord, out: Path, arguments: FitArguments) -> list[str]:
     """Write the fit and its page; all is computed before anything of an earlier fit is replaced."""
     from counterpoint.report.scaling.page import write_scaling_report
     from counterpoint.scaling.fitting.fit_record import save_fit
-    from counterpoint.scaling.report_data import report_data, write_report_data
+    from counterpoint.scaling.page_data import report_data, write_report_data
 
     written = report_data(record) if arguments.report else None
     save_fit(record, out)

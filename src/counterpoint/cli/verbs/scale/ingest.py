@@ -41,11 +41,11 @@ class IngestRunsArguments(VerbArguments):
 
 def run_ingest(arguments: IngestRunsArguments) -> Reply:
     """Add runs to one table."""
-    from counterpoint.scaling.importers.intake import take_in
+    from counterpoint.scaling.importers.run import ingest_runs
 
     if arguments.all and arguments.last:
         raise ConfigError("--all and --last: expected at most one of them, got both")
-    found = take_in(
+    found = ingest_runs(
         _sources(arguments.sources),
         arguments.into,
         roles=split_pairs(arguments.map, "--map", "role=name"),

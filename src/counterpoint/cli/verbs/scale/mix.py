@@ -54,7 +54,7 @@ class MixLawArguments(VerbArguments):
 def run_mix(arguments: MixLawArguments) -> Reply:
     """Find the best mixture under caps, and what an hour of each source is worth."""
     from counterpoint.engine.progress import Progress
-    from counterpoint.scaling.mixtures.mixing import advise
+    from counterpoint.scaling.mixtures.fit import advise
     from counterpoint.scaling.mixtures.table import read_mixtures
 
     draws = arguments.bootstrap if arguments.bootstrap is not None else 200 if arguments.law == "exp" else 40

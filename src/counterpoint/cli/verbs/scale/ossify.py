@@ -20,7 +20,7 @@ class OssifyArguments(TableArguments):
 def run_ossify(arguments: OssifyArguments) -> Reply:
     """Test every size against the null law, and report whether models below some size stop learning from more data."""
     from counterpoint.engine.progress import Progress
-    from counterpoint.scaling.ossification.ossify import ossification
+    from counterpoint.scaling.ossification.null_test import ossification
 
     runs = read_table(arguments, needs_size=True)
     with Progress("test sizes", unit="size", leave=False) as progress:

@@ -78,8 +78,8 @@ class PlanArguments(OverridableArguments):
 def run_plan(arguments: PlanArguments) -> Reply:
     """Measure step times, fit the study to the budget, estimate its power, and write it."""
     from counterpoint.engine.progress import Progress
+    from counterpoint.scaling.study.definition import save_study
     from counterpoint.scaling.study.plan import plan_study
-    from counterpoint.scaling.study.study import save_study
 
     folder = arguments.out
     if (folder / "study.json").exists():

@@ -54,7 +54,7 @@ def run_transfer(arguments: TransferArguments) -> Reply:
 
 def _amounts(arguments: TransferArguments) -> Reply:
     from counterpoint.engine.progress import Progress
-    from counterpoint.scaling.transfer.transfer import transfer
+    from counterpoint.scaling.transfer.analysis import transfer
 
     with Progress("bootstrap", total=arguments.bootstrap, unit="draw", leave=False) as progress:
         found = transfer(

@@ -70,7 +70,7 @@ class Taken:
         }
 
 
-def take_in(
+def ingest_runs(
     sources: Sequence[str],
     into: Path,
     *,

@@ -30,7 +30,7 @@ from counterpoint.scaling.fitting.sensitivity import sensitivity
 from counterpoint.scaling.fitting.verdict import shows_floor
 from counterpoint.scaling.laws.forms import Float
 from counterpoint.scaling.laws.known import form
-from counterpoint.scaling.ossification.ossify import ossification
+from counterpoint.scaling.ossification.null_test import ossification
 from counterpoint.scaling.runs.diversity import diversity
 from counterpoint.scaling.runs.table import RunTable
 
