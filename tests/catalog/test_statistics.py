@@ -91,8 +91,6 @@ def test_real_recordings(realdata: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.minimum, values.min(axis=0))
     np.testing.assert_array_equal(found.maximum, values.max(axis=0))
     assert rank_errors(values, found.quantiles).max() <= found.rank_error
-    centre, half = found.scale()
-    assert (np.abs((values - centre) / np.maximum(half, 1e-6)) <= 1 + 1e-3).mean() > 0.95
     again = statistics_from_dict(json.loads(json.dumps(statistics_to_dict({"g1": {"proprioception": found}}))))
     np.testing.assert_array_equal(again["g1"]["proprioception"].quantiles, found.quantiles)
 

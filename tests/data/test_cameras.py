@@ -22,7 +22,6 @@ from counterpoint.data.episodes.selection import Selection
 from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_video_view
-from counterpoint.store.cloud.objects import ObjectFolder
 from counterpoint.store.cloud.publish import publish_views
 from counterpoint.store.cloud.remote import RemoteStore
 
@@ -122,7 +121,7 @@ def test_workers_and_published_views_give_the_same_batches(root: Path, tmp_path:
         for patches in expected:
             np.testing.assert_array_equal(next(loader).images[0].patches, patches)
     url = (tmp_path / "published").as_uri()
-    publish_views(store, ObjectFolder(url))
+    publish_views(store, url)
     remote = maker(RemoteStore.open(url, cache=tmp_path / "cache"), "5hz", processor)
     np.testing.assert_array_equal(remote.batch(1).images[0].patches, expected[1])
 

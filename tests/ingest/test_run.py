@@ -18,6 +18,7 @@ from counterpoint.ingest import ReadOptions, ingest, load_mapping, open_source, 
 from counterpoint.ingest.pipeline.ledger import Ledger, claim_name
 from counterpoint.ingest.pipeline.quarantine import Quarantined, QuarantineList
 from counterpoint.store import Store, ViewFrames
+from counterpoint.store.cloud import RemoteStore
 
 
 def contents(root: Path) -> list[str]:
@@ -224,8 +225,11 @@ def test_command_line_writes_a_mapping_reads_it_and_prepares(
     prepared = found["prepared"]
     assert isinstance(prepared, dict)
     assert prepared["streams_built"] == 2
-    code, found = reply(["prepare", str(store), "--workers", "1"], capsys)
+    url = (tmp_path / "published").as_uri()
+    code, found = reply(["prepare", str(store), "--workers", "1", "--publish", url], capsys)
     assert (code, found["streams_present"]) == (0, 2)
+    assert found["published"] == {"url": url, "episodes": 2, "uploaded": 4}  # streams, pictures, marks, index
+    assert len(RemoteStore.open(url, cache=tmp_path / "cache")) == 2
 
 
 @pytest.mark.slow

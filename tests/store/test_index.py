@@ -18,8 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.core.episode import Episode, Provenance
-from counterpoint.core.errors import StoreError
-from counterpoint.store import EpisodeInfo, Store, StoreWriter, merge_index
+from counterpoint.store import EpisodeInfo, Store, StoreWriter
 from counterpoint.store.index.episode_index import EpisodeIndex
 from counterpoint.store.index.refresh import add_rows, reload_index
 from counterpoint.store.index.segments import INDEX, State
@@ -161,7 +160,7 @@ def test_old_files_go_when_no_open_store_holds_them(
     assert held is not None
     for number in (7, 8):
         StoreWriter(root).add(make_episode(number))
-        merge_index(root)
+        Store.open(root)
     assert held.exists()
     assert len(pickle.loads(data)) == len(store) == 6
     del store
@@ -220,21 +219,6 @@ def test_a_bulk_is_merged_at_once_and_a_few_are_not(tmp_path: Path, monkeypatch:
     bulk = add_rows(tmp_path, few, [bare(f"a{number:04d}x") for number in range(12)])
     assert len(bulk.segments) == 1
     assert len(bulk.order) == 181
-
-
-def test_merging_makes_one_segment(root: Path, make_episode: MakeEpisode) -> None:
-    settle(root)
-    Store.open(root)
-    StoreWriter(root).add(make_episode(9))
-    expected = Store.open(root)
-    held = pickle.dumps(expected)
-    merge_index(root)
-    merged = Store.open(root)
-    assert merged.episodes == expected.episodes
-    assert len(merged.flat()["episode_id"].chunks) == 1
-    assert len(pickle.loads(held)) == 7
-    with pytest.raises(StoreError, match="not a store"):
-        Store.open(root / "nowhere")
 
 
 def bare(episode_id: str) -> EpisodeInfo:

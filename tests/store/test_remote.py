@@ -102,20 +102,20 @@ def check_same(remote: RemoteStore, store: Store) -> None:
 
 
 def test_windows_from_a_bucket_equal_those_from_the_disk(bucket: Bucket, store: Store, tmp_path: Path) -> None:
-    published = publish_views(store, ObjectFolder(bucket.url, bucket.options), block_bytes=1)
+    published = publish_views(store, bucket.url, options=bucket.options, block_bytes=1)
     assert (published.episodes, published.blocks, published.uploaded) == (8, 8, 16)
     remote = RemoteStore.open(bucket.url, cache=tmp_path / "cache", options=bucket.options)
     check_same(remote, store)
     check_same(pickle.loads(pickle.dumps(remote)), store)
     assert remote.embodiment("arm") == store.embodiment("arm")
     assert remote.flat().column_names == store.flat().column_names
-    again = publish_views(store, ObjectFolder(bucket.url, bucket.options), block_bytes=1)
+    again = publish_views(store, bucket.url, options=bucket.options, block_bytes=1)
     assert again.uploaded == 0
 
 
 def test_the_same_through_a_file_url(store: Store, tmp_path: Path) -> None:
     url = (tmp_path / "published").as_uri()
-    publish_views(store, ObjectFolder(url))
+    publish_views(store, url)
     remote = RemoteStore.open(url, cache=tmp_path / "cache")
     check_same(remote, store)
     with pytest.raises(StoreError, match="only training views are published"):
@@ -135,7 +135,7 @@ def test_dropped_ranges_are_left_out_there_too(store: Store, tmp_path: Path) -> 
     }
     save_marks(store.root, pa.Table.from_pylist([row], schema=MARKS_SCHEMA), CHECKED_SCHEMA.empty_table(), {})
     url = (tmp_path / "published").as_uri()
-    publish_views(store, ObjectFolder(url))
+    publish_views(store, url)
     remote = WindowDataset([RemoteStore.open(url, cache=tmp_path / "cache")], OPTIONS)
     assert remote.left_out_s == WindowDataset([store], OPTIONS).left_out_s > 1.5
     check_same(RemoteStore.open(url, cache=tmp_path / "cache"), store)
@@ -144,7 +144,7 @@ def test_dropped_ranges_are_left_out_there_too(store: Store, tmp_path: Path) -> 
 def test_cache_stays_within_its_bytes_and_blocks_come_once_an_epoch(
     bucket: Bucket, store: Store, tmp_path: Path
 ) -> None:
-    publish_views(store, ObjectFolder(bucket.url, bucket.options), block_bytes=1)
+    publish_views(store, bucket.url, options=bucket.options, block_bytes=1)
     whole = RemoteStore.open(bucket.url, cache=tmp_path / "whole", options=bucket.options)
     check_same(whole, store)
     assert whole.cache.fetched == 15
@@ -164,7 +164,7 @@ def test_cache_stays_within_its_bytes_and_blocks_come_once_an_epoch(
 
 
 def test_wrong_bytes_are_named_after_attempts(bucket: Bucket, store: Store, tmp_path: Path) -> None:
-    publish_views(store, ObjectFolder(bucket.url, bucket.options))
+    publish_views(store, bucket.url, options=bucket.options)
     remote = RemoteStore.open(bucket.url, cache=tmp_path / "cache", options=bucket.options)
     _, low, low_bytes, film, film_bytes = remote._state["blocks"][0]
     bucket.put(low, bytes(low_bytes))
@@ -173,7 +173,7 @@ def test_wrong_bytes_are_named_after_attempts(bucket: Bucket, store: Store, tmp_
     data = ObjectFolder(bucket.url, bucket.options).get(film)
     bucket.put(film, data[:-100])
     (tmp_path / "whole").mkdir()
-    publish_views(store, ObjectFolder((tmp_path / "whole").as_uri()))
+    publish_views(store, (tmp_path / "whole").as_uri())
     bucket.put(low, (tmp_path / "whole" / low).read_bytes())
     with pytest.raises(StoreError, match=f"truncated: expected {film_bytes} bytes, got {film_bytes - 100}"):
         remote.low("arm-reach-0000")
@@ -182,7 +182,7 @@ def test_wrong_bytes_are_named_after_attempts(bucket: Bucket, store: Store, tmp_
 
 
 def test_damaged_local_copy_is_fetched_again(bucket: Bucket, store: Store, tmp_path: Path) -> None:
-    publish_views(store, ObjectFolder(bucket.url, bucket.options))
+    publish_views(store, bucket.url, options=bucket.options)
     RemoteStore.open(bucket.url, cache=tmp_path / "cache", options=bucket.options).low("arm-reach-0000")
     for path in (tmp_path / "cache").glob("*/blocks/*.arrow"):
         path.write_bytes(path.read_bytes()[:-50])
@@ -224,4 +224,4 @@ def test_wrong_credentials_say_so(bucket: Bucket, tmp_path: Path) -> None:
 
 def test_pictures_must_be_in_the_view(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not in the video view '10hz'"):
-        publish_views(store, ObjectFolder((tmp_path / "p").as_uri()), preset="10hz")
+        publish_views(store, (tmp_path / "p").as_uri(), preset="10hz")

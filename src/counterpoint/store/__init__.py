@@ -9,7 +9,7 @@ from counterpoint.store.episodes.video import EncodedVideo
 from counterpoint.store.episodes.writer import StoreWriter
 from counterpoint.store.files.manifest import EpisodeInfo, FileInfo, StreamInfo
 from counterpoint.store.index.episode_list import EpisodeList
-from counterpoint.store.index.refresh import Problem, merge_index
+from counterpoint.store.index.refresh import Problem
 from counterpoint.store.opening import open_store
 from counterpoint.store.reader import Store
 from counterpoint.store.views.video_view import ViewFrames
@@ -30,6 +30,5 @@ __all__ = [
     "ViewReport",
     "build_low_view",
     "build_video_view",
-    "merge_index",
     "open_store",
 ]

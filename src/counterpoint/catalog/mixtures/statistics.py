@@ -40,11 +40,6 @@ class StreamStatistics:
     """[len(PROBABILITIES), channels]; the rank of each is off by at most `rank_error` with 99% probability."""
     rank_error: float
 
-    def scale(self, low: float = 0.01, high: float = 0.99) -> tuple[Float, Float]:
-        """Return (centre, half-width), [channels] each, that map the two quantiles to -1 and 1."""
-        lower, upper = (self.quantiles[PROBABILITIES.index(share)] for share in (low, high))
-        return (lower + upper) / 2, (upper - lower) / 2
-
 
 class StreamAccumulator:
     """Gathers statistics of one stream; mergeable, so that parts can be read side by side."""

@@ -23,6 +23,9 @@ class PrepareArguments(ParallelArguments):
     """Store to prepare."""
     preset: Literal["5hz", "10hz", "native"] = "5hz"
     """Frames per second of the video view; `native` keeps every frame and suits small stores."""
+    publish: str | None = None
+    """Folder in object storage to upload the training views to, for example `s3://bucket/folder`. Keys come from the
+    environment (AWS_ACCESS_KEY_ID, ...); a later run uploads only what is new."""
 
 
 def run_prepare(arguments: PrepareArguments) -> Reply:
@@ -30,7 +33,15 @@ def run_prepare(arguments: PrepareArguments) -> Reply:
     from counterpoint.ingest import prepare
 
     report = prepare(arguments.store, preset=arguments.preset, engine=arguments.open_engine())
-    return Reply(data=report.to_dict(), text=describe_prepared(arguments.store, report), passed=not report.failed)
+    data, text = report.to_dict(), describe_prepared(arguments.store, report)
+    if arguments.publish is not None and not report.failed:
+        from counterpoint.store import Store
+        from counterpoint.store.cloud import publish_views
+
+        published = publish_views(Store.open(arguments.store), arguments.publish, preset=arguments.preset)
+        data["published"] = {"url": arguments.publish, "episodes": published.episodes, "uploaded": published.uploaded}
+        text += f"\n{arguments.publish}: {published.episodes} episodes published, {published.uploaded} files uploaded"
+    return Reply(data=data, text=text, passed=not report.failed)
 
 
 def describe_prepared(root: Path, report: PrepareReport) -> str:

@@ -11,7 +11,7 @@ Files are named by their content, so publishing again uploads only what is new.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -49,13 +49,28 @@ class Published:
 
 
 def publish_views(
-    store: Store, folder: ObjectFolder, *, preset: str = "5hz", block_bytes: int = BLOCK_BYTES
+    store: Store,
+    url: str,
+    *,
+    preset: str = "5hz",
+    options: Mapping[str, str] | None = None,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Published:
     """Upload the low-dimensional streams and the video view of every episode, then the index.
+
+    `RemoteStore.open(url)` reads them, and `counterpoint prepare STORE --publish URL` calls this function.
+
+    Args:
+        store: the store, with its views built.
+        url: folder in object storage, for example `s3://bucket/folder`.
+        preset: which video view.
+        options: settings of the storage service; see `ObjectFolder`.
+        block_bytes: about how large a block becomes.
 
     Raises:
         StoreError: an episode is not in the video view (build it first), or storage refuses.
     """
+    folder = ObjectFolder(url, options)
     uploader = _Uploader(folder)
     batches: list[pa.RecordBatch] = []
     blocks: list[list[object]] = []

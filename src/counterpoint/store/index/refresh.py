@@ -87,21 +87,6 @@ def reload_index(root: Path) -> EpisodeIndex:
     return load_index(root)[0]
 
 
-def merge_index(root: Path) -> None:
-    """Merge all segments into one, so that `Store.flat` and `Store.table` need no copy.
-
-    Raises:
-        StoreError: the store cannot be written.
-    """
-    load_index(root)
-    with locked(root / INDEX, WAIT_S) as is_writer:
-        state = latest_state(root / INDEX)
-        if not is_writer or state is None:
-            raise StoreError(f"{root / INDEX}: cannot be written; is the store read-only, or another process busy?")
-        if len(state.segments) > 1:
-            remove_old(root / INDEX, save_state(root / INDEX, _merged(root / INDEX, state, 0)))
-
-
 def read_manifest(root: Path, folder: Path) -> EpisodeInfo:
     """Read the manifest of a committed episode; raises StoreError naming the file."""
     path = folder / MANIFEST
