@@ -1,6 +1,12 @@
-"""Index over stores: what is there, which episodes are alike, which of them make a mixture.
+"""What stores hold, which episodes are alike, how good they are, and which of them make a mixture.
 
-Reading samples is left to `store`, choosing windows to `data`.
+    summary, sql   hours by robot, task, site; SQL over the index       (root modules)
+    search/        text search, and a map of the store
+    duplicates/    fingerprints and clusters of near-duplicates
+    quality/       checks of times, numbers and pictures; their findings are the marks
+    mixtures/      splits, weights and statistics of the episodes that a model learns from
+
+`store` reads samples, and `data` chooses windows.
 """
 
 from counterpoint.catalog.mixtures.mixture import Mixture, Part, check_mixture, load_mixture, save_mixture

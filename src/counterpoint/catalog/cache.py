@@ -1,4 +1,4 @@
-"""Derived arrays and tables under `catalogue/`: written whole or not at all, and not believed when damaged."""
+"""Derived arrays and tables under `catalogue/`: written atomically, and ignored when damaged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def save_arrays(folder: Path, key: str, arrays: Arrays, texts: Mapping[str, list[str]]) -> None:
-    """Replace `folder` by these arrays and texts, made from what `key` stands for; a log line where it fails."""
+    """Replace `folder` by these arrays and texts; `key` names their inputs. A failure is logged, not raised."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -42,11 +42,11 @@ def save_arrays(folder: Path, key: str, arrays: Arrays, texts: Mapping[str, list
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
-        logger.info("%s: not saved (%s); it is computed again next time", folder, error)
+        logger.info("%s: not saved (%s); it will be computed again next time", folder, error)
 
 
 def load_arrays(folder: Path, key: str) -> tuple[dict[str, NDArray[np.generic]], dict[str, list[str]]] | None:
-    """Return what `save_arrays` wrote for `key`; None where there is nothing, something else, or damage."""
+    """Return what `save_arrays` wrote for `key`; None where it is missing, damaged, or of another key."""
     try:
         state = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if state["key"] != key or any(_sum(folder / name) != value for name, value in state["crc32"].items()):
@@ -65,7 +65,7 @@ def load_arrays(folder: Path, key: str) -> tuple[dict[str, NDArray[np.generic]],
 
 
 def save_table(path: Path, table: pa.Table, key: str) -> None:
-    """Replace a Parquet file, made from what `key` stands for; a log line where it fails."""
+    """Replace a Parquet file; `key` names its inputs. A failure is logged, not raised."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,11 +75,11 @@ def save_table(path: Path, table: pa.Table, key: str) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        logger.info("%s: not saved (%s); it is computed again next time", path, error)
+        logger.info("%s: not saved (%s); it will be computed again next time", path, error)
 
 
 def load_table(path: Path, key: str, schema: pa.Schema) -> pa.Table | None:
-    """Return what `save_table` wrote for `key`; None where there is nothing, something else, or damage."""
+    """Return what `save_table` wrote for `key`; None where it is missing, damaged, or of another key."""
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         if (table.schema.metadata or {}).get(b"key") == key.encode() and table.schema.equals(schema):

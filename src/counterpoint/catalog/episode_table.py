@@ -1,4 +1,4 @@
-"""The index of several stores as one table, and dates: what queries, splits and mixtures work on."""
+"""The index of several stores as one table, with dates; queries, splits and mixtures work on it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.store import Store
 
 UNKNOWN = "(unknown)"
-"""Stands for an empty site, environment or task, and for the week of an episode whose clock is not the time of day."""
+"""Label of an empty site, environment or task, and of the week of an episode whose clock does not show dates."""
 EARLIEST_NS = 946_684_800 * NS_PER_SECOND
-"""Start of the year 2000: times before are counts from some start, not dates."""
+"""Start of the year 2000: earlier times are counters, not dates."""
 LATEST_NS = 4_102_444_800 * NS_PER_SECOND
 """Start of the year 2100."""
 DAY_NS = 86_400 * NS_PER_SECOND

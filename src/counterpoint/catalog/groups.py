@@ -1,4 +1,4 @@
-"""Groups of rows that belong together, directly or through others."""
+"""Connected components: groups of rows that are linked, directly or through other rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Ints = NDArray[np.int64]
 
 
 def connected(count: int, pairs: Ints) -> Ints:
-    """Return for each of `count` rows the smallest row that `pairs` (int64 [n, 2]) connect it with."""
+    """Return for each of `count` rows the smallest row in its component; `pairs` int64 [n, 2] are the links."""
     if not count:
         return np.zeros(0, np.int64)
     graph = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
@@ -21,7 +21,7 @@ def connected(count: int, pairs: Ints) -> Ints:
 
 
 def connected_by(columns: list[Ints]) -> Ints:
-    """Return for each row the smallest row it is connected with by equal numbers in any of the columns."""
+    """Return for each row the smallest row in its component; rows with equal numbers in any column are linked."""
     count = len(columns[0])
     rows = np.arange(count)
     pairs = []

@@ -3,8 +3,8 @@
     catalogue/marks.parquet    one row a finding
     catalogue/checked.parquet  one row an episode that was checked: with what, and the verdict
 
-Nothing is ever deleted from an episode: a range that is `dropped` is only passed over when windows are chosen.
-Both files are derived and written whole by rename; `counterpoint check` makes them again.
+Nothing is ever deleted from an episode: windows are simply not drawn from ranges with `drop`.
+Both files are derived and replaced atomically; `counterpoint check` recreates them.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def save_marks(root: Path, marks: pa.Table, checked: pa.Table, metadata: Mapping
     try:
         (root / MARKS).parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise StoreError(
-            f"{root}: marks cannot be saved ({error}); copy the store to where it can be written"
-        ) from error
+        raise StoreError(f"{root}: cannot save marks ({error}); copy the store to a writable folder") from error
     for path, table, schema in ((MARKS, marks, MARKS_SCHEMA), (CHECKED, checked, CHECKED_SCHEMA)):
         said = {**metadata, b"counterpoint_marks": VERSION}
         sink = pa.BufferOutputStream()
@@ -105,10 +103,10 @@ def save_marks(root: Path, marks: pa.Table, checked: pa.Table, metadata: Mapping
 
 
 def dropped_ranges(root: Path, index: pa.Table | None = None) -> dict[str, NDArray[np.int64]]:
-    """Return the ranges that are left out, by episode: [start_ns, end_ns], int64 [n, 2], sorted, never overlapping.
+    """Return the excluded ranges by episode: [start_ns, end_ns], int64 [n, 2], sorted, never overlapping.
 
-    With `index` (columns episode_id and content_sha256, as of `Store.flat`) only marks count that were made of the
-    content that an episode has now, not those of another one that bore its name.
+    With `index` (columns episode_id and content_sha256, as of `Store.flat`), marks of another content under the same
+    episode id are ignored.
 
     Raises:
         StoreError: the marks are damaged or of another version.
@@ -126,7 +124,7 @@ def dropped_ranges(root: Path, index: pa.Table | None = None) -> dict[str, NDArr
 
 
 def joined(ranges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return ranges sorted by start, int64 [n, 2], with those that touch made one."""
+    """Merge overlapping and touching ranges, int64 [n, 2], sorted by start."""
     if not len(ranges):
         return ranges.reshape(0, 2)
     ends = np.maximum.accumulate(ranges[:, 1])
@@ -136,7 +134,7 @@ def joined(ranges: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def dropped_seconds(marks: pa.Table) -> float:
-    """Return the robot time that is left out, each instant once, seconds."""
+    """Return the excluded robot time in seconds; overlapping ranges count once."""
     table = marks.filter(marks["drop"]).sort_by([("episode_id", "ascending"), ("start_ns", "ascending")])
     if not table.num_rows:
         return 0.0

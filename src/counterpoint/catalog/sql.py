@@ -1,9 +1,9 @@
-"""SQL over the index of stores, with DuckDB: reads only, sees no files, and cannot be talked out of either.
+"""SQL over the index of stores, with DuckDB: read-only, without access to files, and a query cannot change that.
 
 episodes   one row an episode: the columns of `flat.episode_table` and `hours`, `week` (Monday, a date)
 streams    one row a stream of an episode: episode_id, name, kind, samples, time_source
-marks      what `counterpoint check` found, where it has run
-clusters   near-duplicates (episode_id, cluster), where `catalog duplicates` has run
+marks      findings of `counterpoint check`, once it has run
+clusters   near-duplicates (episode_id, cluster), once `catalog duplicates` has run
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SETTINGS: Mapping[str, str] = {
     "temp_directory": "",
     "lock_configuration": "true",
 }
-"""No files, no network, no variables of this program, no extensions, and no way to change that."""
+"""No files, network, Python variables or extensions, and no way to enable them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class Catalog:
         return np.unique(chosen["row"].to_numpy())
 
     def _register_streams(self, sql: str) -> None:
-        """Make the view `streams` where a query may want it: it costs more than all the others."""
+        """Create the view `streams` only for queries that mention it, because it is expensive."""
         if "streams" in sql.lower() and not self._has_streams:
             index = [store.table.select(["episode_id", "streams"]) for store in self._stores]
             self._connection.register("_streams", pa.concat_tables(index))
@@ -128,7 +128,7 @@ class Catalog:
             try:
                 tables.append(pq.read_table(path))
             except (OSError, pa.ArrowException):
-                continue  # derived, and not made yet or damaged: the view is simply not there
+                continue  # derived; missing or damaged files leave the view out
         if tables:
             self._connection.register(name, pa.concat_tables(tables, promote_options="default"))
 

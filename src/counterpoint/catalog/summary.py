@@ -65,7 +65,7 @@ def summarize(store: Store) -> Summary:
 
 
 def summarize_table(table: pa.Table, *, damaged: int = 0) -> Summary:
-    """Count episodes and hours of a table as `Store.flat` returns it; durations that are no numbers count as 0."""
+    """Count episodes and hours of a table as `Store.flat` returns it; durations that are not finite count as 0."""
     seconds = pc.if_else(pc.is_finite(table["duration_s"]), table["duration_s"], 0.0)
     facts = pa.table({"seconds": pc.fill_null(seconds, 0.0), "success": pc.cast(table["success"], pa.int64())})
     shares = {f"by_{key}": _shares(facts, _group_column(table, key)) for key in GROUP_KEYS}

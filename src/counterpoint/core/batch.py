@@ -1,4 +1,4 @@
-"""A batch: what `data` packs and `model.loss` reads. Plain numpy arrays, no padding of channels.
+"""A batch: what `data` packs and `model.loss` reads. Plain NumPy arrays without padded channels.
 
 A batch is `windows` windows. Each has up to `tokens` sensing tokens and `branches` decisions:
 
@@ -6,8 +6,8 @@ A batch is `windows` windows. Each has up to `tokens` sensing tokens and `branch
                decision    s0       s1    s2      decision_s, delay_s
                acting      [knots]  [knots] ...   values at decision_s + knot_s
 
-Vector tokens are grouped by what they carry (same channels, same descriptors), so 6 and 26 channels
-stand in one batch without a padded column. All times are float32 seconds after the window's start.
+Vector tokens are grouped by their channels and descriptors, so robots with 6 and 26 channels share a batch
+without padded columns. All times are float32 seconds after the window's start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VectorTokens:
-    """Sensing tokens that share their channels: one token an event."""
+    """Sensing tokens that share their channels: one token per event."""
 
     descriptors: Float
     """[channels, DESCRIPTOR_DIM]."""
@@ -36,7 +36,7 @@ class VectorTokens:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageTokens:
-    """Sensing tokens made of image patches: one token a patch, in row-major order of patches."""
+    """Sensing tokens made of image patches: one token per patch, in row-major order."""
 
     patches: NDArray[np.uint8]
     """[n, patch, patch, 3]."""
@@ -50,10 +50,10 @@ class ImageTokens:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextTokens:
-    """Sensing tokens made of hashed words and letter groups: one token a text."""
+    """Sensing tokens made of hashed words and letter groups: one token per text."""
 
     features: Int
-    """[n, features], hash buckets; -1 marks unused places."""
+    """[n, features], hash buckets; -1 marks unused entries."""
     slot: Int
     """[n]."""
 
@@ -92,7 +92,7 @@ class Batch:
     texts: tuple[TextTokens, ...]
     acting: tuple[ActingTokens, ...]
     experience_s: float = 0.0
-    """Seconds of robot time that the windows span, for throughput."""
+    """Robot time that the windows cover, in seconds, for throughput."""
 
     @property
     def num_windows(self) -> int:

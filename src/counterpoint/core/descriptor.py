@@ -1,7 +1,7 @@
-"""Numbers that describe a channel to the model.
+"""A channel described to the model in numbers.
 
-The model's input and output projections are functions of these rows, so a robot that was never
-seen needs no new parameters. Rows are of order one; `DESCRIPTOR_VERSION` is part of a checkpoint.
+The input and output projections of the model are functions of these rows, so a new robot needs no new parameters.
+Values are of order one; `DESCRIPTOR_VERSION` is part of a checkpoint.
 
     [quantity one-hot | part one-hot | side one-hot | limits 4 | chain 3 | axis 3 | anchor 3 | reference 2]
 """

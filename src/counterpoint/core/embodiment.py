@@ -1,6 +1,6 @@
 """A robot as data: sensing streams and acting channels with physical descriptions.
 
-A channel is one scalar. What it means is said by physics, never by its place in a vector:
+A channel is one scalar. Its meaning comes from its physical description, never from its position in a vector:
 
     panda -> sensing  proprioception [joint positions, joint velocities, gripper]  100 Hz
                       tool_pose      [x y z, first two columns of the rotation]    100 Hz
@@ -49,8 +49,8 @@ class Channel:
     """One scalar of a robot, described physically.
 
     Raises:
-        EmbodimentError: limits in the wrong order, a word outside the closed sets, or a value that
-            is not a number.
+        EmbodimentError: limits in the wrong order, an unknown quantity, unit, part or side, or a value
+            that is not finite.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Channel:
     part: Part = "unknown"
     side: Side = "center"
     chain_index: int = 0
-    """Place in the kinematic chain counted from the base (joints), or slot number (objects)."""
+    """Position in the kinematic chain, counted from the base (joints), or slot number (objects)."""
     chain_length: int = 1
     axis: Vector3 = (0.0, 0.0, 0.0)
     """Joint axis, or direction of the component, in the base frame at the reference pose (unit vector or zero)."""
@@ -74,12 +74,14 @@ class Channel:
     """Value at the reference pose, in `unit`."""
 
     def __post_init__(self) -> None:
-        """Check words, limits and numbers."""
+        """Check names, limits and numbers."""
         for word, known in ((self.quantity, QUANTITIES), (self.unit, UNITS), (self.part, PARTS), (self.side, SIDES)):
             if word not in known:
                 raise EmbodimentError(f"channel {self.name!r}: expected one of {', '.join(known)}, got {word!r}")
         if not self.lower <= self.upper:
-            raise EmbodimentError(f"channel {self.name!r}: lower limit {self.lower} is not below upper {self.upper}")
+            raise EmbodimentError(
+                f"channel {self.name!r}: expected lower limit <= upper limit, got {self.lower} and {self.upper}"
+            )
         numbers = (*self.axis, *self.anchor, self.reference)
         if not all(map(math.isfinite, numbers)):
             raise EmbodimentError(f"channel {self.name!r}: axis, anchor and reference must be finite, got {numbers}")
@@ -106,7 +108,9 @@ class StreamSpec:
         names = [channel.name for channel in self.channels]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
-            raise EmbodimentError(f"stream {self.name!r}: channel names must be unique, twice: {sorted(doubled)}")
+            raise EmbodimentError(
+                f"stream {self.name!r}: channel names must be unique; these appear more than once: {sorted(doubled)}"
+            )
         if (self.kind == "vector") != bool(self.channels):
             raise EmbodimentError(f"stream {self.name!r}: vector streams have channels, {self.kind} streams have none")
 
@@ -130,7 +134,7 @@ class Embodiment:
     acting: tuple[Channel, ...]
     """Commanded channels. A `joint_position` here is a position target in rad (or m for sliding joints)."""
     control_rate_hz: float
-    """Rate at which the robot takes commands."""
+    """Rate at which the robot accepts commands."""
     description: str = ""
     source: str = ""
     """Where the numbers come from."""
@@ -139,7 +143,9 @@ class Embodiment:
     def __post_init__(self) -> None:
         """Check that there is something to command and a positive rate."""
         if not self.acting:
-            raise EmbodimentError(f"robot {self.name!r}: has no acting channels; it needs at least one actuator")
+            raise EmbodimentError(
+                f"robot {self.name!r}: expected an acting channel, got none; add an actuator to its description"
+            )
         if not (self.control_rate_hz > 0 and math.isfinite(self.control_rate_hz)):
             raise EmbodimentError(f"robot {self.name!r}: control_rate_hz must be positive, got {self.control_rate_hz}")
         StreamSpec(name="action", channels=self.acting)  # unique names

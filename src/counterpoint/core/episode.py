@@ -1,4 +1,4 @@
-"""An episode: streams of one stretch of interaction, and where they come from."""
+"""An episode: the streams of one recording of interaction, and their provenance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Provenance:
     task: str = ""
     """Short task name, for example `lift`."""
     instruction: str = ""
-    """What the robot was told, in words."""
+    """The instruction given to the robot, in words."""
     site: str = ""
     environment: str = ""
     """Kind of place: home, bakery, laundry, warehouse, factory, ..."""
@@ -34,9 +34,9 @@ class Provenance:
     content_hash: str = ""
     """SHA-256 of the original content, for idempotent ingest."""
     success: bool | None = None
-    """Whether the task was achieved; None where nobody knows."""
+    """Whether the task was achieved; None where this is unknown."""
     notes: tuple[str, ...] = ()
-    """Reason codes of what is missing or was repaired, for example `missing_video:observation.images.cam_high`."""
+    """Reason codes for missing or repaired data, for example `missing_video:observation.images.cam_high`."""
 
     def __post_init__(self) -> None:
         """Check the closed set of sources."""
@@ -46,7 +46,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Episode:
-    """Streams of one stretch of interaction; each keeps its own clock.
+    """The streams of one recording of interaction; each keeps its own clock.
 
     The executed commands are the stream `action`, whose channels are the embodiment's acting channels.
     """
@@ -60,7 +60,9 @@ class Episode:
         """Check that streams carry their own names."""
         for name, stream in self.streams.items():
             if stream.spec.name != name:
-                raise StreamError(f"episode {self.episode_id}: stream {stream.spec.name!r} is filed as {name!r}")
+                raise StreamError(
+                    f"episode {self.episode_id}: stream {stream.spec.name!r} is stored under the name {name!r}"
+                )
 
     def __repr__(self) -> str:
         """Return a line for the episode and one for each stream."""

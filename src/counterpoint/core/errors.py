@@ -1,4 +1,4 @@
-"""Every error that Counterpoint raises on purpose.
+"""All errors that Counterpoint raises for causes a user can act on.
 
     CounterpointError
       ConfigError        a recipe key or value is wrong
@@ -7,11 +7,11 @@
       StreamError        samples that break the contract of a stream (NaN, time running backwards)
       StoreError         a store that is foreign, damaged or of another version
       IngestError        a source that cannot be read; carries a reason code
-      ExportError        what another format cannot hold, or a folder that is not free
+      ExportError        data that another format cannot hold, or a target folder that is not empty
       CheckpointError    a checkpoint that is foreign, damaged or of another version
-      TrainingError      a run that cannot go on (loss not finite, foreign folder to resume)
-      PolicyError        a policy that was asked for what it cannot do
-      SiteError          an upload or a reception of episodes that cannot go on
+      TrainingError      a run that cannot continue (loss not finite, a folder of another run to resume)
+      PolicyError        a policy asked for something it cannot do
+      SiteError          sending or receiving episodes between computers failed
 
 A message says what was expected, what arrived, where, and what to try next.
 """
@@ -64,7 +64,7 @@ class IngestError(CounterpointError):
 
 
 class ExportError(CounterpointError):
-    """What another format cannot hold, or a folder that is not free."""
+    """Data that another format cannot hold, or a target folder that is not empty."""
 
 
 class CheckpointError(CounterpointError):
@@ -72,19 +72,19 @@ class CheckpointError(CounterpointError):
 
 
 class TrainingError(CounterpointError):
-    """A run that cannot go on; the last good checkpoint is kept."""
+    """A run that cannot continue; the last good checkpoint is kept."""
 
 
 class PolicyError(CounterpointError):
-    """A policy that was asked for what it cannot do."""
+    """A policy asked for something it cannot do."""
 
 
 class SiteError(CounterpointError):
-    """An upload or a reception of episodes that cannot go on."""
+    """Sending or receiving episodes between computers failed."""
 
 
 LISTED_NAMES = 20
-"""Most names that an error lists; `--help`, or the verb that its hint names, has them all."""
+"""An error lists at most this many names; `--help`, or the command in its hint, lists all."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownNameError:

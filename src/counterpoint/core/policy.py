@@ -1,6 +1,6 @@
-"""The policy protocol: observation in, action chunk on continuous time out.
+"""The policy protocol: an observation goes in, an action chunk in continuous time comes out.
 
-Scripted, local and remote policies share it; a robot's computer needs numpy alone to speak it.
+Scripted, local and remote policies share it; a robot's computer needs NumPy alone to use it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class ActionChunk:
         if (np.diff(self.time_ns) <= 0).any():
             raise PolicyError("action chunk: knot times must increase strictly")
         if not np.isfinite(self.values).all():
-            raise PolicyError("action chunk: holds a value that is not finite; refuse to send it to a robot")
+            raise PolicyError(
+                "action chunk: expected finite values, got NaN or infinity; do not send this chunk to a robot"
+            )
 
     def __repr__(self) -> str:
         """Return a line: how many knots of which channels, how far they reach."""
@@ -68,7 +70,7 @@ class ActionChunk:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Observation:
-    """What had arrived when a policy is asked.
+    """The data that have arrived when a policy is asked to act.
 
     Streams hold recent events only (at least the policy's context), each with capture and arrival
     times at or before `now_ns`. `committed` are the commands that will be executed in
@@ -81,7 +83,7 @@ class Observation:
     ready_ns: int
     """When the answer will be ready: `now_ns` plus the expected inference delay."""
     committed: ActionChunk | None = None
-    """What the robot goes on doing until `ready_ns`; None when nothing was commanded yet."""
+    """Commands that the robot executes until `ready_ns`; None before the first command."""
 
     @classmethod
     def from_streams(
@@ -160,11 +162,11 @@ class Policy(Protocol):
 
     @property
     def horizon_s(self) -> float:
-        """How far after the decision the chunk reaches, in seconds."""
+        """How far the chunk extends after the decision, in seconds."""
         ...
 
     def reset(self, seed: int) -> None:
-        """Forget everything; the same seed gives the same answers."""
+        """Clear all state; the same seed gives the same actions."""
         ...
 
     def act(self, observation: Observation) -> ActionChunk:
@@ -176,5 +178,5 @@ class Policy(Protocol):
         ...
 
     def act_batch(self, observations: Sequence[Observation]) -> list[ActionChunk]:
-        """Answer several independent observations at once, in order; same values as `act` one by one."""
+        """Act on several independent observations at once; returns the same values as `act` on each, in order."""
         ...

@@ -1,7 +1,7 @@
-"""Run records: append-only JSONL, the only truth about a run. TensorBoard and others mirror it.
+"""Run records: append-only JSONL, the primary record of a run. TensorBoard and others mirror it.
 
 Each line is one object with `kind` (config, metric, result, cost, note), `time_s` (Unix seconds) and
-the fields given. A line is written whole or, after a crash, ignored on reading if it is the last one.
+the fields given. A line cut short by a crash is ignored on reading.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def finite_json(value: Json) -> Json:
 
 
 def read_records(path: Path, kind: RecordKind | None = None) -> list[dict[str, Json]]:
-    """Return all whole records of `path`, of one `kind` if given; torn lines are passed over.
+    """Return all whole records of `path`, of one `kind` if given; incomplete lines are ignored.
 
     Raises:
         CounterpointError: the file does not exist.

@@ -1,4 +1,4 @@
-"""Random numbers as pure functions of named keys: no global state, same answer on any worker."""
+"""Random numbers as pure functions of named keys: no global state, and the same numbers on any worker."""
 
 from __future__ import annotations
 

@@ -31,18 +31,20 @@ class Stream:
     capture_ns: NDArray[np.int64]
     """[samples], non-decreasing."""
     arrival_ns: NDArray[np.int64]
-    """[samples], at least `capture_ns`; may be out of order where a sensor's latency jitters."""
+    """[samples], at least `capture_ns`; may be out of order where the latency of a sensor varies."""
     values: NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.object_]
     time_source: TimeSource = "measured"
-    """`nominal` where the log gave a frame index and a rate instead of real times."""
+    """`nominal` where times were computed from a frame index and a rate instead of being measured."""
 
     def __post_init__(self) -> None:
-        """Check the contract once; everything behind it may trust it."""
+        """Check the contract once; all other code relies on it."""
         name, count = self.spec.name, len(self.capture_ns)
         if self.capture_ns.dtype != np.int64 or self.arrival_ns.dtype != np.int64:
             raise StreamError(f"stream {name!r}: times must be int64 nanoseconds, got {self.capture_ns.dtype}")
         if self.arrival_ns.shape != (count,) or self.capture_ns.shape != (count,):
-            raise StreamError(f"stream {name!r}: {count} capture times, arrival times {self.arrival_ns.shape}")
+            raise StreamError(
+                f"stream {name!r}: expected {count} arrival times, one per capture time, got {self.arrival_ns.shape}"
+            )
         if self.values.shape != (expected := (count, *_sample_shape(self.spec))):
             raise StreamError(f"stream {name!r}: expected values of shape {expected}, got {self.values.shape}")
         if count and (late := np.flatnonzero(np.diff(self.capture_ns) < 0)).size:
@@ -129,6 +131,6 @@ def vector_stream(
 
 
 def text_stream(spec: StreamSpec, capture_ns: NDArray[np.int64], texts: list[str]) -> Stream:
-    """Build a text stream; it arrives when captured."""
+    """Build a text stream; arrival times equal capture times."""
     capture = np.asarray(capture_ns, dtype=np.int64)
     return Stream(spec=spec, capture_ns=capture, arrival_ns=capture, values=np.asarray(texts, dtype=np.object_))

@@ -1,4 +1,4 @@
 """Robots as data: our own MJCF models, and channel descriptions of any MJCF or URDF.
 
-Leaves worlds, tasks and sensors to `sim`, and learning to `model`.
+Worlds, tasks and sensors are in `sim`; learning is in `model`.
 """

@@ -1,4 +1,4 @@
-"""Build a `Robot` from its model file and its plan: descriptors are read from the model at the home pose."""
+"""Build a `Robot` from its model file and its plan; descriptors are read from the model at the home pose."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def assemble(plan: RobotPlan) -> Robot:
 
 
 def _home(model: mujoco.MjModel, plan: RobotPlan) -> dict[str, float]:
-    """Joints that the plan leaves out are fingers: sliding ones start at their upper limit, which is open."""
+    """Joints missing from the plan are sliding fingers, which start open, at their upper limit."""
     names = [joint_name(model, index) for index in range(model.njnt)]
     return {name: plan.home.get(name, float(model.joint(name).range[1])) for name in names}
 

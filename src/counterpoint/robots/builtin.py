@@ -1,4 +1,4 @@
-"""Our own robots: what their model files cannot say. One entry in `PLANS` is one robot."""
+"""Our own robots: the facts that their model files do not contain. Each entry of `PLANS` is one robot."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def embodiment_from_mjcf(
     Args:
         source: a file (`.xml`, `.mjcf`, `.urdf`), or a model already loaded.
         name: of the robot; the file's stem or the model's name where left out.
-        control_rate_hz: model files do not say at which rate a robot takes commands.
+        control_rate_hz: rate at which the robot accepts commands, which model files do not contain.
 
     Raises:
         EmbodimentError: the file is missing, cannot be parsed or lacks its meshes; nothing is actuated;

@@ -1,4 +1,4 @@
-"""Where the joints of a compiled model are, and how they hang together.
+"""The joints of a compiled model: their axes, anchors and places in the kinematic chain.
 
 The base frame is the world's frame for robots that are bolted down, and the frame of the root body for robots
 that float (a free joint at the root).
@@ -16,7 +16,7 @@ from counterpoint.robots.naming import guess_part, guess_side
 
 _SCALAR = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 _ARM_CHAIN = 4
-"""An unnamed chain of at least so many joints on a fixed base is taken for an arm."""
+"""An unnamed chain of at least this many joints on a fixed base is treated as an arm."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ def load_embodiment(name: str) -> Embodiment:
 
 
 def add_robot(path: Path, name: str | None = None, *, control_rate_hz: float = 50.0) -> Embodiment:
-    """Read an MJCF or URDF and keep its description in the user's library; the same name is replaced.
+    """Read an MJCF or URDF and save its description in the user's library, replacing one of the same name.
 
     Raises:
         EmbodimentError: the file cannot be described, the name is one of ours, or the library cannot be written.
@@ -83,7 +83,7 @@ def add_robot(path: Path, name: str | None = None, *, control_rate_hz: float = 5
     if label != robot_label(label):
         raise EmbodimentError(f"robot name {label!r}: expected a-z, 0-9 and _, for example {robot_label(label)!r}")
     if label in PLANS:
-        raise EmbodimentError(f"robot name {label!r} is taken by one of ours; choose another with --name")
+        raise EmbodimentError(f"robot name {label!r} belongs to a built-in robot; choose another name with --name")
     embodiment = replace(embodiment_from_mjcf(path, name=label, control_rate_hz=control_rate_hz), name=label)
     text = json.dumps(embodiment_to_dict(embodiment), indent=1, allow_nan=False) + "\n"
     target = _file(label)
@@ -94,7 +94,7 @@ def add_robot(path: Path, name: str | None = None, *, control_rate_hz: float = 5
         draft.replace(target)
     except OSError as error:
         raise EmbodimentError(
-            f"{target}: cannot keep the description ({error.strerror}); set COUNTERPOINT_HOME to a folder you may write"
+            f"{target}: cannot save the description ({error.strerror}); set COUNTERPOINT_HOME to a folder you may write"
         ) from error
     return embodiment
 

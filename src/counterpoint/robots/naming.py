@@ -1,4 +1,4 @@
-"""Body part and side of a joint, guessed from the names that its author chose."""
+"""Body part and side of a joint, guessed from its name and the names of its bodies."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def guess_part(names: Sequence[str]) -> Part:
-    """Return the part that the first telling name tells.
+    """Return the part named by the first name that contains a known word.
 
-    `names` are those of the joint, of its body, and of the bodies it hangs on, outwards. A limb hangs on a torso or
-    base without being part of it, so these two count in the first two names alone.
+    `names` are those of the joint, of its body, and of the parent bodies, outwards. A limb is attached to a torso or
+    base without being part of it, so these two words count only in the first two names.
     """
     for place, name in enumerate(names):
-        for part, telling in _PARTS:
-            if (place < 2 or part not in ("torso", "base")) and _tells(words(name), telling):
+        for part, known in _PARTS:
+            if (place < 2 or part not in ("torso", "base")) and _matches(words(name), known):
                 return part
     return "unknown"
 
 
-def _tells(parts: Sequence[str], telling: frozenset[str]) -> bool:
-    """Whole words, and endings of four letters and more (`bthigh`, `upperarm`-like compounds)."""
-    return any(part == word or (len(word) >= 4 and part.endswith(word)) for part in parts for word in telling)
+def _matches(parts: Sequence[str], known: frozenset[str]) -> bool:
+    """Match whole words, and word endings of four letters or more (`bthigh`, `upperarm`)."""
+    return any(part == word or (len(word) >= 4 and part.endswith(word)) for part in parts for word in known)
 
 
 def guess_side(names: Sequence[str]) -> Side:
-    """Return the side that the first telling name tells, else `center`."""
+    """Return the side named by the first name that contains a known word, else `center`."""
     for name in names:
-        for side, telling in _SIDES:
-            if not telling.isdisjoint(words(name)):
+        for side, known in _SIDES:
+            if not known.isdisjoint(words(name)):
                 return side
     return "center"

@@ -1,4 +1,4 @@
-"""A robot that can be simulated: a model file and what its joints, tools and hands are for.
+"""A robot that can be simulated: a model file, and the roles of its joints, tools and hands.
 
 acting channel  --to_ctrl-->  actuator      joint_3 [rad]  -> joint_3 [rad]
                 <-from_qpos-  joint         gripper [0..1] -> gripper [m of finger travel]
@@ -22,7 +22,7 @@ PHYSICS_STEP_S = 0.002
 
 @dataclass(frozen=True, kw_only=True)
 class Gripper:
-    """What opens and closes at the end of an arm: a parallel jaw, or the driven fingers of a hand.
+    """The gripper at the end of an arm: a parallel jaw, or the driven fingers of a hand.
 
     `open` and `closed` hold a value for each of `channels`, in the units of the channels.
     """
@@ -63,7 +63,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Robot:
-    """One of our own robots: its description, its model and what a simulator must know.
+    """One of our own robots: its description, its model and what a simulator needs to know.
 
     Torque limits of the model are those of the real robot. Push an arm by adding an offset to its joint
     targets (at most the torque limit then acts), rather than by an external force of stiffness x offset,

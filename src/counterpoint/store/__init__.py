@@ -1,6 +1,12 @@
-"""On-disk dataset: writing, reading and checking episodes; specified in `docs/format.md`.
+"""The dataset on disk: write, read and check episodes. `docs/format.md` specifies the format.
 
-Choosing among episodes is left to `catalog`, turning them into batches to `data`.
+    files/     durable writes, names and folders, manifests, memory-mapped Arrow
+    episodes/  writing one episode: streams, video, episodes received from another store
+    index/     one row per episode, so that opening a store reads no manifests
+    views/     training views derived from the episodes: low-dimensional streams and small pictures
+    cloud/     views in object storage
+
+`catalog` chooses among episodes, and `data` turns them into batches.
 """
 
 from counterpoint.store.build_low import LowViewReport, build_low_view

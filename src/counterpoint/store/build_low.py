@@ -29,12 +29,12 @@ class ShardTask:
 
 @dataclass(frozen=True, kw_only=True)
 class LowViewReport:
-    """What a building of the view did."""
+    """What `build_low_view` did."""
 
     built: int
-    """Episodes that have a view now and had none before."""
+    """Episodes that were added to the view."""
     there: int
-    """Episodes that had one already."""
+    """Episodes that were already in it."""
     damaged: tuple[str, ...]
     """Ids of episodes whose master cannot be read."""
 
@@ -45,14 +45,14 @@ def build_low_view(
     engine: Engine | None = None,
     progress: bool = False,
 ) -> LowViewReport:
-    """Build the memory-mapped view of the episodes that have none; going on after a stop loses nothing.
+    """Build the memory-mapped view of the episodes that have none; an interrupted build continues where it stopped.
 
-    A process holds one shard, about 64 MB, in memory at a time. Small shards of earlier buildings are merged.
+    A process holds one shard, about 64 MB, in memory at a time. Small shards of earlier builds are merged.
 
     Args:
         store: whose episodes.
         episode_ids: some of them; None for all.
-        engine: who runs the work; None for this process alone.
+        engine: where the work is done; None for this process alone.
         progress: show a bar on stderr.
 
     Raises:
@@ -83,7 +83,7 @@ def build_low_view(
 
 
 def build_shards(task: ShardTask) -> list[str]:
-    """Write the shards of one task; return the ids of damaged episodes. Runs where the engine puts it."""
+    """Write the shards of one task, in a worker process; return the ids of damaged episodes."""
     store = task.store
     infos = store.at(task.places)
     return write_shards(LowView(store.root).folder, infos, store.read_master)

@@ -1,8 +1,8 @@
 """Building the video training view from the masters: parallel, in bounded memory, resumable.
 
-A task is a few episodes; it decodes their videos picture by picture, keeps those nearest to the preset's rate,
-scales and encodes them, and writes whole shards, which are then recorded (see `video_shards`). A shard that is
-written stays: after a kill, or with more episodes, only what is missing is built.
+A task is a few episodes. It decodes their videos picture by picture, keeps the pictures nearest to the preset's rate,
+scales and encodes them, and writes whole shards, which are then recorded (see `video_shards`). Re-running after a kill,
+or with more episodes, builds only what is missing.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 
 SHARD_BYTES = 64 * 2**20
 TASK_SECONDS = 1800.0
-"""Most experience of a task; with two cameras at 5 Hz it makes about one shard."""
+"""Robot time of one task, at most; two cameras at 5 Hz then fill about one shard."""
 INTRA_CODECS = ("mjpeg", "png")
-"""Codecs whose pictures rest on no others: those that nobody wants are not decoded."""
+"""Codecs in which every picture stands alone, so that unneeded pictures are not decoded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class VideoPreset:
 
     name: str
     rate_hz: float
-    """Pictures a second, the nearest of the log's own; 0 keeps every picture."""
+    """Pictures a second, chosen from the recorded ones; 0 keeps every picture."""
     longest_side: int = 224
     """Larger pictures are scaled down to it, pixels."""
     gop: int = 10
@@ -70,9 +70,9 @@ class ViewReport:
     built: int
     """Image streams encoded now."""
     present: int
-    """Image streams that were there already."""
+    """Image streams that were already in the view."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Why an episode is not, or not whole, in the view: message by episode id."""
+    """Why an episode is missing from the view, or only partly in it: message by episode id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def build_video_view(
     engine: Engine | None = None,
     progress: bool = False,
 ) -> ViewReport:
-    """Put the image streams of the episodes (all, if None) into the video view, unless they are there.
+    """Add the image streams of episodes to the video view; streams already in it are skipped.
 
     Args:
         store: where the masters are and the view goes.
@@ -137,7 +137,7 @@ def build_video_view(
                 built += done.result.streams
                 failed |= done.result.failed
     for episode_id, message in failed.items():
-        logger.warning("episode %r is not whole in the video view: %s", episode_id, message)
+        logger.warning("episode %r is missing from the video view, or only partly in it: %s", episode_id, message)
     return ViewReport(built=built, present=present, failed=failed)
 
 
@@ -163,7 +163,7 @@ def encode_stream(store: Store, info: EpisodeInfo, stream: StreamInfo, preset: V
     packets.extend(encoder.finish())
     keys = np.flatnonzero([packet.is_key for packet in packets])
     if len(packets) != len(kept) or not len(keys) or keys[0] != 0:
-        raise StoreError(f"{path}: the encoder gave {len(packets)} packets for {len(kept)} pictures")
+        raise StoreError(f"{path}: expected {len(kept)} packets from the encoder, got {len(packets)}")
     return CodedStream(
         content_sha256=info.content_sha256,
         stream=stream.name,
@@ -196,7 +196,7 @@ def nearest_samples(capture_ns: NDArray[np.int64], rate_hz: float) -> NDArray[np
 
 
 def _build(task: _Task) -> _Built:
-    """Encode the episodes of a task into shards; say how many streams, which shards, and what went wrong."""
+    """Encode the episodes of a task into shards; return the number of streams, the shards, and the failures."""
     store = Store.open(task.root)
     view = ViewFrames(task.root, task.preset.name)
     pending: list[CodedStream] = []
@@ -226,7 +226,7 @@ def _filmed(info: EpisodeInfo) -> list[StreamInfo]:
 
 
 def _portions(episodes: Sequence[tuple[str, float]]) -> Iterator[tuple[str, ...]]:
-    """Cut (id, seconds) into tasks of equal work: many enough to share, large enough for shards that are not tiny."""
+    """Cut (id, seconds) into tasks of equal work: enough of them to share, each large enough to fill a shard."""
     limit = min(TASK_SECONDS, max(60.0, sum(seconds for _, seconds in episodes) / 16))
     portion: list[str] = []
     total = 0.0

@@ -1,6 +1,6 @@
 """Checking a store byte by byte: every file against its checksum, every count against its samples.
 
-Files are read in pieces and folders checked in parallel; the memory it takes does not grow with the store.
+Files are read in pieces and folders are checked in parallel, so memory use does not grow with the store.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from counterpoint.store.index.refresh import Problem, read_manifest
 NAMED = re.compile(r"(?:[a-z]+-)?([0-9a-f]{64})\.\w+")
 """Names that hold the SHA-256 of the file's bytes."""
 TASK_FILES = 16
-REBUILD = "it is derived: delete it, and it is built again when it is needed"
+REBUILD = "it is derived from the episodes: delete it, and it is rebuilt when needed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def verify_store(root: Path, engine: Engine | None = None, progress: bool = Fals
 
 
 def verify_part(task: VerifyTask) -> list[Problem]:
-    """Check the files and folders of one task. Runs where the engine puts it."""
+    """Check the files and folders of one task, in a worker process."""
     problems = []
     for path in task.named:
         problems += _check_named(task.root, path)
@@ -97,7 +97,7 @@ def _check_named(root: Path, path: Path) -> list[Problem]:
         if sha256_file(path) == found[1]:
             return []
     except FileNotFoundError:
-        return [] if is_derived else [_problem(root, path, "missing_file", "was there a moment ago")]
+        return [] if is_derived else [_problem(root, path, "missing_file", "it disappeared during the check")]
     message = "its content does not match its name, which is its SHA-256"
     return [_problem(root, path, "checksum", f"{message}; {REBUILD}" if is_derived else message)]
 
@@ -122,7 +122,9 @@ def _check_files(root: Path, folder: Path, info: EpisodeInfo) -> list[Problem]:
     for file in info.files:
         path = folder / file.path
         if not path.is_file():
-            problems.append(_problem(root, path, "missing_file", "listed in the manifest, not there", info.episode_id))
+            problems.append(
+                _problem(root, path, "missing_file", "listed in the manifest, but missing", info.episode_id)
+            )
             continue
         size = path.stat().st_size
         if size != file.bytes:
@@ -139,7 +141,7 @@ def _check_references(root: Path, folder: Path, info: EpisodeInfo) -> list[Probl
     wanted = {root / "embodiments" / f"{info.embodiment_sha256}.json"}
     wanted |= {root / "specs" / f"{stream.spec_sha256}.json" for stream in info.streams}
     return [
-        _problem(root, path, "missing_file", f"description used by {folder.name}, not there", info.episode_id)
+        _problem(root, path, "missing_file", f"missing; needed by {folder.name}", info.episode_id)
         for path in sorted(wanted)
         if not path.is_file()
     ]

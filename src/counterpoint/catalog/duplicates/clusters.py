@@ -1,8 +1,8 @@
 """Near-duplicates: episodes that show the same motion, in clusters.
 
-Two episodes are alike where their trajectory hashes differ in at most 6 of 64 bits and, where both have pictures,
-some camera of the one looks like some camera of the other (at most 6 of 63 bits on average). Clusters are what
-likeness connects. Candidates come from blocks: 6 differing bits leave at least 2 of 8 bytes equal.
+Two episodes are alike if their trajectory hashes differ in at most 6 of 64 bits and, if both have pictures, some
+camera of one matches some camera of the other (at most 6 of 63 bits on average). Clusters are the connected
+components. Candidates share bytes: with 6 differing bits, at least 2 of the 8 bytes are equal.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Cluster:
     robots: tuple[str, ...]
     tasks: tuple[str, ...]
     redundant_hours: float
-    """Hours beyond the longest of them."""
+    """Hours of all episodes but the longest."""
 
 
 def cluster_labels(prints: pa.Table) -> Ints:
-    """Return for each row the first row of its cluster, int64 [rows]; a row of its own stands alone.
+    """Return for each row the first row of its cluster, int64 [rows]; a row without duplicates is its own cluster.
 
     `prints` has the columns of `fingerprint_table.SCHEMA`.
     """
@@ -102,7 +102,7 @@ def describe_clusters(table: pa.Table, labels: Ints) -> list[Cluster]:
 
 
 def _same_pictures(one: Sequence[int], other: Sequence[int], *, needed: bool) -> bool:
-    """Whether some camera of each look alike; true where one has none, unless pictures are needed."""
+    """Whether some camera of one episode matches some camera of the other; True without pictures unless `needed`."""
     if not one or not other:
         return not needed
     frames = len(FRAME_SHARES)

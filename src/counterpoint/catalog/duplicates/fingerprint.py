@@ -1,9 +1,9 @@
-"""What an episode looks like in a few numbers, the same however it was recorded: for duplicates and for the map.
+"""A fingerprint of an episode, nearly the same in whatever format it was recorded; for duplicates and the map.
 
 trajectory  SimHash64 over the bag of (value, value 1/4 s later, value 1/2 s later) of each channel: no clock,
             no channel order and no stream names enter, so another format or a trimmed start changes few bits
 video       pHash63 of three frames of each camera
-shape       how much moves when, whatever the number of joints
+shape       how motion is spread over time and joints, independent of the number of joints
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Floats = NDArray[np.float64]
 
 VERSION = 1
 STATES = ("proprioception", "tool_pose", "action")
-"""The first of these that an episode has is its trajectory; else its first vector stream."""
+"""The trajectory is the first of these that an episode has, else its first vector stream."""
 STEP_S = 0.0125
-"""Time between tokens; dense, so that it matters little where the grid begins."""
+"""Time between tokens; short, so that the start of the grid matters little."""
 LAGS = (0, 20, 40)
-"""Steps after which a token looks again."""
+"""Steps between the values of one token."""
 CELLS: dict[Quantity, float] = {"joint_position": 0.04, "gripper_opening": 0.08, "position": 0.01, "rotation": 0.04}
-"""Width of a cell in the quantity's unit; other quantities are left out where one of these is there."""
+"""Width of a cell in the quantity's unit; channels of other quantities count only if none of these exists."""
 FRAME_SHARES = (0.1, 0.5, 0.9)
 SHAPE_BINS = 16
 MOST_STEPS = 288_000
-"""An hour at STEP_S: longer episodes are seen at as many evenly spaced times."""
+"""An hour at STEP_S: longer episodes are sampled at as many evenly spaced times."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +45,7 @@ class Fingerprint:
     episode_id: str
     content_sha256: str
     has_motion: bool
-    """Whether any channel moved: an episode that stands still is told apart by its video alone."""
+    """Whether any channel moved: episodes without motion are compared by video alone."""
     trajectory: int
     """SimHash, 64 bits."""
     video: tuple[int, ...]
@@ -130,7 +130,7 @@ def _is_moving(rows: Floats, cells: Floats) -> NDArray[np.bool_]:
 
 
 def _tokens(rows: Floats, cells: Floats) -> Hashes:
-    """Return one token a step and channel; channels that stand still say where, once."""
+    """Return one token a step and channel; a still channel gives one token with its position."""
     if not rows.size:
         return np.zeros(1, np.uint64)
     moving = _is_moving(rows, cells)
@@ -176,13 +176,13 @@ def _video(store: Store, info: EpisodeInfo, view: ViewFrames) -> tuple[int, ...]
         try:
             pictures = _three_pictures(store, info, stream.name, view)
         except (StoreError, StreamError):
-            continue  # a damaged video is `check`'s business; the trajectory still says something
+            continue  # a damaged video is reported by `check`; the trajectory is still useful
         found.extend(phash(picture) for picture in pictures)
     return tuple(found)
 
 
 def _three_pictures(store: Store, info: EpisodeInfo, stream: str, view: ViewFrames) -> list[NDArray[np.uint8]]:
-    """Return the grey pictures nearest to FRAME_SHARES of a camera's time: of the training view where it has them."""
+    """Return the grey pictures nearest to FRAME_SHARES of a camera's time: from the training view if possible."""
     in_view = view.has(info.content_sha256, stream)
     capture_ns, _ = (
         view.frame_times(info.content_sha256, stream) if in_view else store.frame_times(info.episode_id, stream)

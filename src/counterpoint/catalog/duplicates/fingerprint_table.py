@@ -1,4 +1,4 @@
-"""Fingerprints of all episodes of a store, kept in `catalogue/fingerprints.parquet`; only new episodes are read."""
+"""Fingerprints of all episodes of a store, cached in `catalogue/fingerprints.parquet`; only new episodes are read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
 )
 EPISODES_PER_TASK = 64
 FEW_TASKS = 8
-"""Fewer are read in this process: starting others takes longer."""
+"""Fewer tasks run in this process, because starting others takes longer."""
 
 
 def open_fingerprints(
@@ -41,8 +41,8 @@ def open_fingerprints(
 ) -> tuple[pa.Table, list[str]]:
     """Return the fingerprints of a store's episodes in its order, and what could not be read (one line each).
 
-    Episodes that cannot be read are not in the table. What is there from an earlier call is not read again.
-    `among` are the ids wanted; all where left out.
+    Episodes that cannot be read are missing from the table. Cached fingerprints are not computed again.
+    `among` are the wanted ids; None for all.
     """
     key = f"fingerprints-{VERSION}"
     index = store.flat().select(["episode_id", "content_sha256"]).combine_chunks()
@@ -80,8 +80,7 @@ def find_clusters(
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Return a cluster number for each episode of `episode_table(stores)`, int64, and what could not be read.
 
-    Numbers are rows of that table: the first episode of the cluster. An episode without a fingerprint stands alone.
-    The clusters of a single store are kept for SQL as `catalogue/clusters.parquet`.
+    A cluster number is the row of its first episode. An episode without a fingerprint is its own cluster. The clusters of a single store are kept for SQL as `catalogue/clusters.parquet`.
     """
     tables, problems = [], []
     numbers: list[NDArray[np.int64]] = []

@@ -2,8 +2,8 @@
 
     stores --query--> parts --splits--> train | validation | test --caps--> hours --temperature--> weights
 
-The first part whose query matches takes an episode; a recording that lies in two stores is taken once. Caps shorten the
-training episodes of a part alone, in order of a hash, so that a smaller cap is a subset of a larger one.
+An episode belongs to the first part whose query matches; a recording that lies in two stores is used once. Caps limit
+only the training episodes of a part, in the order of a hash, so that a smaller cap is a subset of a larger one.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from counterpoint.store import Store
 Ints = NDArray[np.int64]
 EPISODES_PER_TASK = 256
 FEW_TASKS = 4
-"""Fewer are read in this process: starting others takes longer."""
+"""Fewer tasks run in this process, because starting others takes longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartRequest:
-    """A part as asked for."""
+    """A part of a mixture to freeze."""
 
     name: str
     query: str = "true"
@@ -50,10 +50,10 @@ class PartRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureRequest:
-    """A mixture as asked for.
+    """A mixture to freeze.
 
     Raises:
-        ConfigError: names twice, or numbers out of range.
+        ConfigError: duplicate names, or numbers out of range.
     """
 
     name: str
@@ -78,17 +78,17 @@ class MixtureRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenMixture:
-    """A frozen mixture and what happened on the way."""
+    """A frozen mixture, and a report of the freezing."""
 
     mixture: Mixture
     splits: dict[str, Json]
     """See `describe_division`."""
     copies: int
-    """Recordings left out because another store or episode has them already."""
+    """Recordings left out because another episode holds the same recording."""
     moved: int
     """Episodes that changed their split against the earlier mixture, because groups were joined."""
     unread: tuple[str, ...]
-    """Episodes without a fingerprint (damaged), one line each; they stand alone in the splits."""
+    """Damaged episodes, without a fingerprint, one line each; each forms a group of its own in the splits."""
 
 
 def freeze(
@@ -100,7 +100,7 @@ def freeze(
     engine: Engine | None = None,
     progress: bool = False,
 ) -> FrozenMixture:
-    """Choose, divide, weigh and measure; nothing is written.
+    """Choose, split, weigh and measure episodes; nothing is written.
 
     Args:
         stores: where the episodes lie.
@@ -111,7 +111,7 @@ def freeze(
         progress: show progress bars.
 
     Raises:
-        ConfigError: a query that cannot be run, no episode for a part, weights that cannot be.
+        ConfigError: an invalid query, a part without episodes, or impossible weights.
     """
     catalog = Catalog(stores)
     part_of = _part_of(catalog, request.parts)
@@ -208,9 +208,9 @@ def _part_of(catalog: Catalog, parts: Sequence[PartRequest]) -> Ints:
         rows = catalog.where(part.query)
         free = rows[part_of[rows] < 0]
         if not len(free):
-            taken = f", all {len(rows)} that match are in earlier parts" if len(rows) else ""
+            taken = f" (all {len(rows)} matching episodes belong to earlier parts)" if len(rows) else ""
             raise ConfigError(
-                f"part {part.name!r}: no episode of {len(part_of)} for {part.query!r}{taken}; look with "
+                f"part {part.name!r}: none of {len(part_of)} episodes left for {part.query!r}{taken}; try "
                 f"'counterpoint catalog STORE query \"SELECT * FROM episodes WHERE {part.query}\"'"
             )
         part_of[free] = number
@@ -262,7 +262,7 @@ def _weighed(rows: pa.Table, request: MixtureRequest) -> tuple[Part, ...]:
     for part in request.parts:
         if not episodes[part.name] and part.weight != 0:
             raise ConfigError(
-                f"part {part.name!r}: the splits left no training episode of it; split by smaller groups than "
+                f"part {part.name!r}: the splits leave it no training episode; split by smaller groups than "
                 f"{', '.join(request.splits.by)}, hold out less, choose another seed, or give it weight 0"
             )
     weights = _weights(request, hours)

@@ -3,7 +3,7 @@
     FOLDER/
       mixture.json       name, parts with query and weight, stores, splits, and the hash
       mixture.parquet    one row an episode
-      statistics.json    how the values of each robot are spread (`statistics`)
+      statistics.json    means, spreads and quantiles of each robot (`statistics`)
 
 `freeze` makes one from queries.
 """
@@ -125,8 +125,8 @@ def save_mixture(mixture: Mixture, folder: Path) -> Mixture:
     mark = folder / "mixture.json"
     if mark.exists() and (known := _document(mark).get("hash")) != sealed.hash:
         raise StoreError(
-            f"{mark}: holds another mixture (hash {str(known)[:12]}, this one is {sealed.hash[:12]}); mixtures are "
-            "frozen, choose a new folder"
+            f"{mark}: holds another mixture (hash {str(known)[:12]}, this one has {sealed.hash[:12]}); a mixture "
+            "never changes, so choose a new folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(sealed.table, folder / "mixture.parquet", compression="zstd")
@@ -141,7 +141,7 @@ def save_mixture(mixture: Mixture, folder: Path) -> Mixture:
 
 
 class IndexedStore(Protocol):
-    """A store of any kind: what it holds."""
+    """A store of any kind, on disk or in object storage."""
 
     @property
     def root(self) -> Path:
@@ -174,7 +174,7 @@ def read_mixture(folder: Path | str) -> Mixture:
     mixture = _read(root)
     if (actual := _hash(mixture)) != mixture.hash:
         raise StoreError(
-            f"{root}: damaged or edited: its content has hash {actual[:12]}, it says {mixture.hash[:12]}; "
+            f"{root}: damaged or edited: expected hash {mixture.hash[:12]}, got {actual[:12]}; "
             "freeze it again with 'counterpoint mix'"
         )
     return mixture
@@ -185,7 +185,7 @@ def check_mixture(mixture: Mixture, stores: Sequence[IndexedStore]) -> None:
     if len(stores) != len(mixture.stores):
         raise StoreError(
             f"mixture {mixture.name!r}: expected {len(mixture.stores)} stores, got {len(stores)}; "
-            f"it chose from, in this order: {', '.join(mixture.stores)}"
+            f"pass these, in this order: {', '.join(mixture.stores)}"
         )
     for number, store in enumerate(stores):
         wanted = mixture.table.filter(pc.equal(mixture.table["store"], number))
@@ -200,7 +200,7 @@ def check_mixture(mixture: Mixture, stores: Sequence[IndexedStore]) -> None:
             more = f" and {bad.num_rows - MISSING_SHOWN} more" if bad.num_rows > MISSING_SHOWN else ""
             raise StoreError(
                 f"mixture {mixture.name!r}: store {store.root} lacks {bad.num_rows} of {wanted.num_rows} episodes "
-                f"({changed} are there with other content): {names}{more}; bring them back, or freeze a new mixture "
+                f"({changed} of them exist with other content): {names}{more}; restore them, or freeze a new mixture "
                 "with 'counterpoint mix'"
             )
 
@@ -248,7 +248,7 @@ def _document(path: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: damaged ({error}); freeze it again with 'counterpoint mix'") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:
-        raise StoreError(f"{path}: expected format {FORMAT!r} version {VERSION}; this file is something else")
+        raise StoreError(f"{path}: expected format {FORMAT!r} version {VERSION}, got something else")
     return raw
 
 

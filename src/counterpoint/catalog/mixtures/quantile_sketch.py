@@ -1,4 +1,4 @@
-"""Quantiles of endless columns in bounded memory: a mergeable compactor sketch after KLL.
+"""Quantiles of long columns in bounded memory: a mergeable compactor sketch after KLL.
 
 Level h holds rows that each stand for 2^h samples. A full level is sorted column by column, every other
 row is dropped (odd or even by chance) and the rest moves one level up:
@@ -25,7 +25,7 @@ CAPACITY = 2048
 
 
 class QuantileSketch:
-    """Quantiles of `channels` columns that are always seen together."""
+    """Quantiles of `channels` columns that are always added together."""
 
     def __init__(self, channels: int, *, capacity: int = CAPACITY, seed: int = 0) -> None:
         """Start empty; `seed` decides which halves are dropped."""
@@ -54,7 +54,7 @@ class QuantileSketch:
             self._compact()
 
     def merge(self, other: QuantileSketch) -> None:
-        """Take in what another sketch of as many channels has seen."""
+        """Add the rows of another sketch with as many channels."""
         self.count += other.count
         for height, pieces in enumerate(other._levels):
             while len(self._levels) <= height:

@@ -1,9 +1,9 @@
-"""Dividing episodes into train, validation and test so that nothing leaks: whole groups, by hash of their names.
+"""Splitting episodes into train, validation and test without leaks: whole groups, by a hash of their names.
 
-Rows that share any of the keys (site, task, duplicate cluster, ...) are one group; a group never crosses a split.
-Where a group goes is a pure function of its names and the seed, so added episodes move no others. One exception has a
-remedy: an episode that joins two groups makes them one; given the earlier splits, the joined group stays with the most
-held-out of them, so that what was tested on is never trained on later.
+Rows that share any of the keys (site, task, duplicate cluster, ...) form one group, and a group is never divided.
+The split of a group is a pure function of its names and the seed, so adding episodes moves no others. The exception is
+an episode that joins two groups into one: given the earlier splits, the joined group goes to the most held-out of
+them, so that no test episode is ever trained on later.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Division:
 
 
 def check_settings(settings: SplitSettings) -> None:
-    """Raise ConfigError or UnknownNameError where settings make no sense."""
+    """Raise ConfigError or UnknownNameError if the settings are invalid."""
     for key in settings.by:
         if key not in SPLIT_KEYS:
             raise unknown_name("split key", key, SPLIT_KEYS)
@@ -70,7 +70,7 @@ def divide(
         earlier: split by content_sha256, from an earlier mixture.
 
     Raises:
-        ConfigError: shares that make no sense, or no clusters. UnknownNameError: an unknown key.
+        ConfigError: invalid shares, or missing clusters. UnknownNameError: an unknown key.
     """
     check_settings(settings)
     if not table.num_rows:
@@ -83,7 +83,7 @@ def divide(
     group = numbers[0] if len(numbers) == 1 else connected_by(numbers)
     _, first, place = np.unique(group, return_index=True, return_inverse=True)
     draw = np.full(len(first), np.iinfo(np.uint64).max, np.uint64)
-    # The group's draw is that of one of its names: the name whose own, separate rank is lowest.
+    # A group takes the draw of one of its names: the name with the lowest rank.
     for hashes in names:
         np.minimum.at(draw, place, _rank(hashes))
     share = _rank(draw).astype(np.float64) / 2.0**64

@@ -1,6 +1,6 @@
-"""How the values of a robot are spread: exact moments and approximate quantiles of each channel, in one pass.
+"""Statistics of the values of a robot: exact moments and approximate quantiles of each channel, in one pass.
 
-What the model makes of them (floors, action knots) is left to `data`.
+`data` derives normalisation from them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StreamStatistics:
 
 
 class StreamAccumulator:
-    """Gathers statistics of one stream; mergeable, so that parts can be read side by side."""
+    """Accumulates the statistics of one stream; mergeable, so that parts can be read in parallel."""
 
     def __init__(self, names: Sequence[str], seed: int = 0) -> None:
         """Start empty, for channels of these names."""
@@ -70,7 +70,7 @@ class StreamAccumulator:
             self.sketch.add(values)
 
     def merge(self, other: StreamAccumulator) -> None:
-        """Take in what another accumulator has seen."""
+        """Add the samples of another accumulator."""
         if other.names != self.names:
             raise StoreError(f"expected channels {', '.join(self.names)}, got {', '.join(other.names)}")
         if other.count:

@@ -1,7 +1,7 @@
-"""Quality of episodes: what is wrong with times, numbers and pictures, range by range.
+"""Quality of episodes: faults in times, numbers and pictures, range by range.
 
 Each check is a function of arrays and thresholds that returns findings; `check_quality` runs them over a store
-and keeps what they find as marks. Damage of files is left to `store`, near-duplicates to `catalog.duplicates`.
+and saves the findings as marks. `store` detects damaged files, and `catalog.duplicates` near-duplicates.
 """
 
 from counterpoint.catalog.quality.episode import check_pictures, check_streams, parse_checks

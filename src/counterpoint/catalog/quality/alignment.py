@@ -1,7 +1,7 @@
-"""Checks of streams against each other: how late the state follows its command, and skew between sensors.
+"""Checks of streams against each other: the lag of the state behind its command, and skew between sensors.
 
-Velocities are compared, because they do not care about offsets; they are smoothed first, because differences
-of noisy samples are mostly noise.
+Velocities are compared, because they are independent of offsets. They are smoothed first, because differences of
+noisy samples are mostly noise.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from counterpoint.core.stream import Stream
 GRID_NS = 10_000_000
 """Streams on clocks of their own are compared on this grid."""
 LEAST_S = 1.5
-"""Shorter overlaps tell nothing about time."""
+"""Shorter overlaps are too short to measure a lag."""
 EARLIEST, LATEST = -30, 100
 """Lags of the state that are tried, in steps of the grid."""
 REACH = 15
 """Skews that are tried either way, in steps of the grid."""
 STRETCH = 300
-"""Skew is measured on stretches of so many steps of the grid ..."""
+"""Skew is measured on stretches of this many grid steps ..."""
 STRETCHES = 6
-"""... of which the liveliest are looked at, at most so many."""
+"""... of which at most this many are used, those with the most motion."""
 LEAST_FIT = 0.95
 """Share of the tool's motion that the joints must explain before skew is measured."""
 ENOUGH = 0.999
-"""Share of the joints' motion that the causes keep."""
+"""Share of the joint motion that the principal components must keep."""
 MOMENTS_HZ = 4.0
 """Independent moments a second of smoothed motion, at most."""
 SHARPER = 1.5
-"""Shifting must leave so many times less unexplained than not shifting."""
+"""A shift must reduce the unexplained motion by this factor to count."""
 HANDS: tuple[Part, ...] = ("hand", "gripper")
 
 Float = NDArray[np.float64]
@@ -46,7 +46,7 @@ Float = NDArray[np.float64]
 def check_lag(streams: Mapping[str, Stream], limits: Lag) -> list[Finding]:
     """Find a state that follows its command too late or too early.
 
-    Hands and grippers are judged apart from the other joints, as a note: many are slow, and what they hold stops them.
+    Hands and grippers are checked separately and reported as notes: many are slow, and a held object stops them.
     """
     if ACTION not in streams:
         return []
@@ -115,7 +115,7 @@ def check_skew(streams: Mapping[str, Stream], limits: Clock) -> list[Finding]:
 
 
 def stream_skew(joints: Stream, tool: Stream) -> float | None:
-    """Return the nanoseconds by which the tool's motion comes after that of the joints; None if that cannot be told.
+    """Return the nanoseconds by which the tool's motion comes after that of the joints; None if it cannot be measured.
 
     The tool's velocity is linear in those of the joints, with factors that change slowly (the Jacobian):
     the shift is sought at which such factors explain it best, in some short stretches; their median counts.

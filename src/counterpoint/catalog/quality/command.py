@@ -11,7 +11,7 @@ from counterpoint.core.embodiment import Quantity
 from counterpoint.core.stream import Stream
 
 BOUNDED: tuple[Quantity, ...] = ("joint_position", "gripper_opening")
-"""Speeds and efforts beyond their limits are what pushes and falls look like; positions beyond them cannot be."""
+"""Pushes and falls exceed limits of speed and effort; positions beyond their limits are faults."""
 PINNABLE: tuple[Quantity, ...] = (
     "joint_position",
     "joint_velocity",
@@ -44,7 +44,7 @@ def check_limits(stream: Stream, limits: Limits) -> list[Finding]:
 def check_saturation(stream: Stream, limits: Saturation) -> list[Finding]:
     """Find commands that stay at one end of their range: the model's, or the episode's own where there is none.
 
-    Grippers and hands are left out: open and closed are what they are told.
+    Grippers and hands are left out, because they are commanded to their ends.
     """
     chosen = [i for i in columns(stream, PINNABLE) if stream.spec.channels[i].part not in ("gripper", "hand")]
     if not chosen or len(stream) < LEAST_SAMPLES:

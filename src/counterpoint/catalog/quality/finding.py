@@ -1,4 +1,4 @@
-"""What a check says: a finding with its range, how bad it is, what was measured and what was allowed."""
+"""A finding of a check: its range, its severity, the measured value and the threshold."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ PICTURE_CHECKS: frozenset[CheckName] = frozenset({"frozen_camera", "dark", "blur
 MEANING: dict[CheckName, str] = {
     "gap": "no sample for three periods and 50 ms",
     "drop": "more than 2% of the samples are missing",
-    "rate": "another rate than the stream's own",
+    "rate": "a rate other than the declared one",
     "repeated_time": "several samples share one capture time",
-    "arrival_order": "arrival in another order than capture",
+    "arrival_order": "samples arrive in another order than they were captured",
     "clock_step": "the delay from capture to arrival jumps",
-    "clock_drift": "capture and arrival clocks run apart",
+    "clock_drift": "capture and arrival clocks drift apart",
     "clock_skew": "two streams show one motion at different times",
     "idle": "nothing moves",
     "frozen": "all channels repeat the same numbers",
-    "stuck": "one joint repeats a number while it is told to move",
-    "jump": "a step of 30 times the usual surprise or more",
+    "stuck": "one joint repeats a number while it is commanded to move",
+    "jump": "a step at least 30 times as unexpected as usual",
     "limits": "samples outside the limits of the robot's model",
     "saturation": "a command pinned at the end of its range",
     "lag": "the state follows the command too late or too early",
@@ -59,7 +59,7 @@ MEANING: dict[CheckName, str] = {
     "blur": "the picture is blurred, fogged or empty",
     "unreadable": "the episode cannot be read",
 }
-"""One line a check, for people."""
+"""A one-line description of each check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Finding:
     severity: Severity
     start_ns: int
     end_ns: int
-    """Last capture time that belongs to it."""
+    """Last capture time in the range."""
     value: float
     """What was measured, in the unit of `threshold`."""
     threshold: float

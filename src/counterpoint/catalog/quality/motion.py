@@ -1,4 +1,4 @@
-"""Checks of how values move: idling, numbers that repeat, channels that stick, steps that no joint makes."""
+"""Checks of motion: idle ranges, frozen streams, stuck joints, and impossible steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEAST_REPEATS = 4
 MAX_SPANS = 50
 """Ranges of one kind reported one by one for a stream, the longest first."""
 NEAR_S = 0.13
-"""Steps so near belong to the same motion: a jump stands alone among them, a fast start does not."""
+"""Steps so near belong to the same motion: a jump stands out among them, a fast start does not."""
 ALONE = 4.0
 """Times the greatest step near it, in the same direction, that a jump has at least."""
 MOVING: tuple[Quantity, ...] = ("joint_position", "gripper_opening")
@@ -60,7 +60,7 @@ def check_idle(streams: Mapping[str, Stream], limits: Idle) -> list[Finding]:
 def joint_speed(stream: Stream, window_s: float) -> tuple[Float, int]:
     """Return the fastest joint's speed over a window from each sample on, [samples - window], and the window.
 
-    What the sensor's own noise looks like over a window is taken off.
+    The speed that sensor noise alone would show over the window is subtracted.
     """
     times = stream.capture_ns
     values = stream.values[:, columns(stream, MOVING)].astype(np.float64) * radians(stream)
@@ -118,12 +118,12 @@ def check_stuck(streams: Mapping[str, Stream], limits: Frozen) -> list[Finding]:
         for column in columns(stream, ("joint_position",)):
             channel = stream.spec.channels[column]
             if channel.name not in commands or channel.part not in ("arm", "torso", "head", "leg", "unknown"):
-                continue  # a hand that holds something stands still, whatever it is told
+                continue  # a hand that holds something stands still, whatever its command
             values = stream.values[:, column]
             for start, end in _repeats(stream.capture_ns, values[1:] == values[:-1], 2 * limits.least_s):
                 first, last = np.searchsorted(stream.capture_ns, [start, end])
                 if frozen[last] - frozen[first] > (last - first) // 2:
-                    continue  # all of them repeat: that is another check's finding
+                    continue  # all of them repeat: `frozen` reports that
                 late = int(end - limits.settle_s * 0.4e9)
                 if excursion(action, start, late, [commands[channel.name]]) > 2 * limits.moved:
                     seconds = (end - start) / 1e9

@@ -1,7 +1,7 @@
-"""Checks of camera pictures: standing still while joints move, dark, blurred. Luma of the training view is enough.
+"""Checks of camera pictures: frozen while joints move, dark, or blurred. They need only the luma of the training view.
 
-Sizes: differences are of thumbnails, brightness and sharpness of pictures as they come from the view, whose
-longest side is 224 pixels.
+Changes are measured on thumbnails; brightness and sharpness on the pictures of the view, whose longest side is 224
+pixels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checking a store: many episodes in parallel, those that were checked before left out, findings kept as marks.
+"""Checking a store: episodes in parallel, skipping those already checked; findings are saved as marks.
 
 store --episodes in portions--> engine --check_episode--> findings --> catalogue/marks.parquet, checked.parquet
 """
@@ -31,7 +31,7 @@ PORTION = 64
 """Episodes a task."""
 PICTURES_AT_ONCE = 256
 RANGES: frozenset[CheckName] = frozenset({"gap", "jump", "frozen", "stuck", "clock_step", "frozen_camera", "dark"})
-"""Checks whose warnings spoil a range; the other warnings are of the whole episode and for people to judge."""
+"""Checks whose warnings make a range unfit for training; other warnings concern the whole episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,9 @@ class CheckRun:
     """What a check of a store did."""
 
     checked: int
-    """Episodes that were looked at now."""
+    """Episodes that were checked now."""
     skipped: int
-    """Episodes of which nothing had changed since they were checked with the same thresholds."""
+    """Episodes that are unchanged since they were checked with the same thresholds."""
     files: MarkFiles
 
 
@@ -72,8 +72,8 @@ def check_quality(
         thresholds: what is allowed; None for the defaults.
         checks: what to look for. Marks of other checks stay.
         robot: only episodes of this robot.
-        drop: True marks spoilt ranges to be left out of training, False takes all such marks back,
-            None leaves them: an episode with dropped ranges that is checked again has them chosen anew.
+        drop: True excludes faulty ranges from training, False includes them all again, None leaves the choice as it
+            is; an episode with excluded ranges that is checked again has them chosen again.
         again: check everything again.
         engine: where the work is done; None for a process a core.
         progress: whether to show a bar.
@@ -142,7 +142,7 @@ def track_of(view: ViewFrames, content_sha256: str, stream: str) -> PictureTrack
 
 
 def droppable(marks: pa.Table) -> pa.Array:
-    """Return which marks spoil their range for training: idle ones, faults of a range, and whatever failed."""
+    """Return which marks make their range unfit for training: idle ranges, faults of a range, and failures."""
     spoils = pc.and_(pc.equal(marks["severity"], "warn"), pc.is_in(marks["check"], pa.array(sorted(RANGES))))
     failed = pc.and_(pc.equal(marks["severity"], "fail"), pc.not_equal(marks["check"], "unreadable"))
     return pc.or_(pc.or_(spoils, failed), pc.equal(marks["check"], "idle"))
@@ -183,7 +183,7 @@ def _checked(
     worker = engine or open_engine(workers=1 if len(tasks) == 1 else None)
     for done in worker.run(check_portion, tasks, label="checking", unit="portion", progress=progress):
         if done.result is None:
-            raise StoreError(f"{store.root}: checking stopped: {done.message}; nothing was changed, try --workers 1")
+            raise StoreError(f"{store.root}: checking stopped: {done.message}; no marks were changed, try --workers 1")
         marks.append(done.result[0])
         checked.append(done.result[1])
     return pa.concat_tables(marks), pa.concat_tables(checked)
@@ -227,7 +227,7 @@ def _merged(
 
 
 def _with_verdicts(checked: pa.Table, marks: pa.Table) -> pa.Table:
-    """Set the verdicts again: marks of other checks may have stayed."""
+    """Recompute the verdicts, because marks of other checks may have been kept."""
     result: NDArray[np.object_] = np.full(checked.num_rows, "ok", dtype=object)
     for severity in ("warn", "fail"):
         worse = marks["episode_id"].filter(pc.equal(marks["severity"], severity)).unique()

@@ -1,4 +1,4 @@
-"""Marks in numbers: how many hours are fine, and what each check found, by robot, site and task."""
+"""Summary of the marks: hours by verdict, and the findings of each check by robot, site and task."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class CheckSummary:
     episodes: dict[Verdict, int]
     hours: dict[Verdict, float]
     dropped_hours: float
-    """Robot time that is left out of training."""
+    """Robot time excluded from training."""
     unseen: int
-    """Checked episodes whose cameras were not looked at, because they are not in the video view."""
+    """Checked episodes whose cameras were not checked, because they are not in the video view."""
     checks: tuple[CheckCount, ...]
     """Those that found anything, in the order of CHECKS."""
 

@@ -1,9 +1,9 @@
-"""What is allowed: the thresholds of every check, one class a check.
+"""The thresholds of every check, one class per check.
 
     --gap.periods 5 --lag.latest-ms 400       on the command line of `counterpoint check`
 
-Defaults follow the practice of LeRobot's episode scores, openpi's DROID filter and teleoperation labs where
-they have one; the others were set on simulated and real recordings (`docs/log.md`).
+Defaults follow LeRobot's episode scores, openpi's DROID filter and the practice of teleoperation labs where these
+have one; the others were set on simulated and real recordings (`docs/log.md`).
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ VERSION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Stretches without samples, and samples that are missing."""
+    """Gaps between samples, and missing samples."""
 
     periods: float = 3.0
-    """A gap is longer than so many median periods ..."""
+    """A gap is longer than this many median periods ..."""
     least_ms: float = 50.0
     """... and longer than this."""
     fail_ms: float = 1000.0
     """A gap this long fails the episode."""
     drop_fraction: float = 0.02
-    """Share of missing samples that is allowed; chance is allowed for on top, which matters in short episodes."""
+    """Share of missing samples that is allowed; random variation is allowed on top, which matters in short episodes."""
     fail_fraction: float = 0.2
     """Share of missing samples that fails the episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """Mean period, gaps left out, against the stream's own rate."""
+    """Mean period without gaps, compared with the declared rate of the stream."""
 
     tolerance: float = 0.1
     """Share by which the period may be off."""
@@ -58,11 +58,11 @@ class Clock:
     disorder_ms: float = 1.0
     """Swaps closer than this do not count."""
     warn_ms: float = 10.0
-    """Step of the delay, or skew between streams, that is worth a look."""
+    """Step of the delay, or skew between streams, that is reported as a warning."""
     fail_ms: float = 33.0
     """Step or skew that fails the episode: one frame of a camera."""
     drift_ms_per_min: float = 1.0
-    """Drift that is worth a look."""
+    """Drift that is reported as a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +70,11 @@ class Idle:
     """Stretches in which no joint moves; they are ranges to leave out, never a fault of the episode."""
 
     speed: float = 0.02
-    """Rad/s (or m/s, or shares of a gripper's travel a second) below which a joint stands."""
+    """Rad/s (or m/s, or shares of a gripper's travel a second) below which a joint counts as still."""
     window_s: float = 0.1
     """Speed is taken over this time."""
     least_s: float = 0.5
-    """Shorter rests are no idling."""
+    """Shorter rests are not idle ranges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +93,14 @@ class Frozen:
 
 @dataclass(frozen=True, kw_only=True)
 class Jump:
-    """Steps that no joint makes."""
+    """Steps that no joint can make."""
 
     steps: float = 30.0
-    """Times the usual surprise of a channel while it moves: how far a step is from the steps around it."""
+    """Multiple of the usual deviation of a step from the steps around it, while the channel moves."""
     command_steps: float = 60.0
-    """The same for commands, hands and grippers, which may be told to step."""
+    """The same for commands, hands and grippers, whose commands may step."""
     fail_count: int = 20
-    """So many jumps in one stream fail the episode."""
+    """This many jumps in one stream fail the episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,19 +122,19 @@ class Saturation:
     """Commands at the end of their range."""
 
     fraction: float = 0.5
-    """Share of the samples at one end that is worth a look."""
+    """Share of the samples at one end that is reported as a warning."""
     fail_fraction: float = 0.99
     """Share that fails the episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lag:
-    """How much later the state moves than the command, from velocities."""
+    """Lag of the state behind the command, measured on velocities."""
 
     earliest_ms: float = -20.0
-    """Earlier than this the state would move before it was told; 0 with room for error."""
+    """A smaller lag means that the state moves before its command; negative to allow for errors."""
     latest_ms: float = 300.0
-    """Later than this the command is hardly followed, or a clock is off."""
+    """A larger lag means that the command is hardly followed, or that a clock is wrong."""
     smooth_s: float = 0.1
     """Velocities are smoothed over this time before they are compared."""
     least_likeness: float = 0.6
@@ -146,7 +146,7 @@ class Picture:
     """Camera pictures of the training view (longest side 224 pixels), luma 0 to 255."""
 
     frozen_difference: float = 0.05
-    """Mean difference of two thumbnails below which the picture stands."""
+    """Mean difference of two thumbnails below which the picture counts as unchanged."""
     frozen_s: float = 0.5
     """Shorter standstills are not reported."""
     frozen_fail_s: float = 3.0
@@ -197,6 +197,6 @@ class Thresholds:
 
 
 def provenance_of(thresholds: Thresholds) -> Mapping[bytes, bytes]:
-    """Return what a file of findings says of itself, as Arrow metadata."""
+    """Return the version and thresholds of a check as Arrow metadata."""
     said = {"version": VERSION, "hash": thresholds.hash, "thresholds": to_dict(thresholds)}
     return {b"counterpoint_checks": json.dumps(said, sort_keys=True).encode()}

@@ -1,6 +1,6 @@
 """Checks of one stream's clock: gaps, missing samples, rate, order, steps and drift.
 
-Times that a log never measured (`nominal`: frame number over rate) say nothing, so they are not judged.
+Times that were computed rather than measured (`nominal`: frame number over rate) are not checked.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from counterpoint.core.stream import Stream
 LEAST_SAMPLES = 10
 NS_PER_MS = 1e6
 MAX_GAPS = 100
-"""Gaps reported one by one; a stream with more has a rate of its own rather than gaps."""
+"""Gaps reported one by one, the longest first."""
 MAX_BINS = 32
-"""Stretches of a stream whose delays are compared, at most ..."""
+"""At most this many stretches of a stream are compared for their delays ..."""
 BIN_SAMPLES = 8
-"""... and how many samples each has, at least."""
+"""... each with at least this many samples."""
 SURE = 4.0
 """Standard errors by which a drift must exceed what is allowed."""
 
@@ -89,7 +89,7 @@ def check_order(stream: Stream, limits: Clock) -> list[Finding]:
 def check_clock(stream: Stream, limits: Clock) -> list[Finding]:
     """Find steps and drift of the delay from capture to arrival, which are those of the clocks.
 
-    Of each stretch the shortest delay counts: waiting in a buffer only makes it longer.
+    The shortest delay of each stretch counts, because buffering only makes delays longer.
     """
     if len(stream) < 8 * BIN_SAMPLES or stream.time_source == "nominal":
         return []

@@ -1,7 +1,7 @@
-"""A place in the plane for each episode: near where texts and motions are alike.
+"""A map of a store: each episode gets a point in the plane, near episodes with similar text and motion.
 
 text (SVD of n-grams) + shape of the motion --PCA--> 24 numbers --t-SNE of landmarks--> x, y
-                                                                 others: among their nearest landmarks
+                                                                 others: between their nearest landmarks
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MapPoints:
     total: int
     """Episodes of the store."""
     unread: tuple[str, ...]
-    """Episodes whose motion could not be read, one line each; their texts alone place them."""
+    """Episodes whose motion could not be read, one line each; they are placed by text alone."""
 
     @property
     def is_sample(self) -> bool:

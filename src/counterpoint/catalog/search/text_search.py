@@ -1,10 +1,10 @@
-"""Text search over what robots were told: the words as character n-grams, their meaning as far as they share them.
+"""Text search over tasks and instructions, by shared character n-grams.
 
-Each different text is encoded once into a vector; a query is compared with all of them.
+Each distinct text is encoded once as a vector; a query is compared with all of them.
 
     texts --n-grams, TF-IDF--> sparse --SVD--> [texts, 128] --cached--> query . texts
 
-The index holds numbers alone (hashed n-grams need no vocabulary), so nothing is ever unpickled.
+The index holds only numbers (hashed n-grams need no vocabulary), so nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VERSION = 1
 FEATURES = 2**15
 RANK = 128
 FIT_TEXTS = 20_000
-"""The projection is fitted on at most so many texts, spread evenly over the sorted ones."""
+"""The projection is fitted on at most this many texts, evenly spaced in sorted order."""
 PIECE = 8192
 _NOTHING = np.zeros((0, 0), np.float32)
 _NO_ROWS = np.zeros(0, np.int64)
@@ -46,11 +46,11 @@ Vectors = NDArray[np.float32]
 
 
 class TextEncoder(Protocol):
-    """Turns texts into vectors whose scalar product says how alike they are; bring your own where you have one."""
+    """Encodes texts as vectors whose scalar product measures similarity; a user may supply one."""
 
     @property
     def name(self) -> str:
-        """Names the encoder and its version: an index made with another one is made again."""
+        """Name and version of the encoder; an index of another encoder is rebuilt."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -64,7 +64,7 @@ class Hit:
 
     text: str
     score: float
-    """At most 1; how much of the query the text says."""
+    """At most 1: how much of the query the text covers."""
     episodes: int
     hours: float
     robots: tuple[str, ...]
@@ -110,7 +110,7 @@ class NgramEncoder:
         return cast(Vectors, found / np.maximum(length, 1e-12))
 
     def project(self, texts: Sequence[str]) -> Vectors:
-        """Return float32 [texts, rank] without stretching: what no fitted text ever said shortens the vector."""
+        """Return float32 [texts, rank] without stretching: n-grams unknown to the fitted texts shorten the vector."""
         pieces = [texts[start : start + PIECE] for start in range(0, len(texts), PIECE)]
         rows = [normalize(_counts(piece).multiply(self.rarity).tocsr()) @ self.components.T for piece in pieces]
         return np.concatenate([*rows, np.zeros((0, len(self.components)))]).astype(np.float32)
@@ -139,16 +139,16 @@ class TextIndex:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodedTexts:
-    """The different texts of a table, and which row says which."""
+    """The distinct texts of a table, and the text of each row."""
 
     texts: list[str]
-    """Sorted; an empty one stands for rows that say nothing."""
+    """Sorted; rows without text have the empty one."""
     codes: NDArray[np.int64]
     """[rows], places in `texts`."""
 
 
 def coded_texts(table: pa.Table) -> CodedTexts:
-    """Return what each episode is about: its task, and what the robot was told; empty for neither."""
+    """Return the text of each episode: its task and instruction; empty if it has neither."""
     task, instructions = (_coded(table[name]) for name in ("task", "instruction"))
     pairs = pa.array(task[1].astype(np.int64) * max(len(instructions[0]), 1) + instructions[1]).dictionary_encode()
     first, second = np.divmod(pairs.dictionary.to_numpy(), max(len(instructions[0]), 1))
@@ -191,7 +191,7 @@ def _coded(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int32]]:
 
 
 def _joined(task: pa.Array, instructions: pa.Array) -> pa.Array:
-    # Logs that have one sentence an episode give it as both.
+    # Logs with one sentence per episode use it as task and as instruction.
     is_same = pc.equal(pc.utf8_lower(pc.utf8_rtrim(instructions, " .")), pc.utf8_lower(pc.utf8_rtrim(task, " .")))
     both = pc.utf8_trim_whitespace(pc.binary_join_element_wise(task, instructions, " "))
     return pc.if_else(is_same, instructions, both)
@@ -213,7 +213,7 @@ def open_index(root: Path | None, texts: Sequence[str], encoder: TextEncoder | N
         kept = encoder or NgramEncoder(arrays["rarity"], arrays["components"])
         return TextIndex(kept, list(texts), arrays["vectors"])
     if len(texts) > PIECE:
-        logger.info("building the search index of %d texts; the next search finds it ready", len(texts))
+        logger.info("building the search index of %d texts; later searches reuse it", len(texts))
     chosen = encoder or NgramEncoder.fit(texts)
     vectors = np.concatenate([chosen.encode(texts[i : i + PIECE]) for i in range(0, len(texts), PIECE)] or [_NOTHING])
     arrays = {"vectors": vectors}

@@ -2,8 +2,8 @@
 
     s3://bucket/folder   gs://...   az://...   file:///folder
 
-One library (obstore, the extra `cloud`) speaks to all of them, retries what may pass, and is asked for nothing but
-`get` and `put`. Files that never change are named by their SHA-256 and kept in a local cache of bounded size.
+One library (obstore, the extra `cloud`) reaches all of them and retries temporary failures; only `get`, `head` and
+`put` are used. Immutable files are named by their SHA-256 and kept in a local cache of bounded size.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""How often a file whose bytes are wrong is fetched before that is an error."""
+"""How often a corrupted file is fetched before it is an error."""
 
 
 class ObjectFolder:
     """A folder in object storage; survives pickling."""
 
     def __init__(self, url: str, options: Mapping[str, str] | None = None, *, retries: int = 5) -> None:
-        """Open the folder without speaking to anybody yet.
+        """Open the folder; no request is sent yet.
 
         Args:
             url: the folder.
             options: settings of obstore's store: `endpoint`, `region`, `access_key_id`, `secret_access_key`, ...;
                 what is not given comes from the environment (`AWS_ACCESS_KEY_ID`, ...).
-            retries: how often a request that failed for a passing reason is sent again.
+            retries: how often a request is repeated after a temporary failure.
 
         Raises:
             StoreError: not a URL that can be opened.
@@ -72,8 +72,8 @@ class ObjectFolder:
             )
         except (BaseError, ValueError, TypeError) as error:
             raise StoreError(
-                f"{self.url}: cannot be opened ({_first_line(error)}); expected s3://bucket/folder, gs://..., az://... "
-                "or file:///folder, and settings that obstore knows"
+                f"{self.url}: cannot open this URL ({_first_line(error)}); expected s3://bucket/folder, gs://..., "
+                "az://... or file:///folder, and settings that obstore knows"
             ) from error
 
     def get(self, name: str) -> bytes:
@@ -120,7 +120,9 @@ class ObjectFolder:
         if "NoSuchBucket" in said:
             return StoreError(f"{where}: there is no such bucket; check the URL, the endpoint and the region")
         if isinstance(error, FileNotFoundError):
-            return StoreError(f"{where}: not there; expected what 'publish_views' writes; check the URL")
+            return StoreError(
+                f"{where}: not found; check the URL, or publish with 'counterpoint prepare STORE --publish {self.url}'"
+            )
         refused = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403 Forbidden", "401 Unauthorized")
         if isinstance(error, PermissionError | PermissionDeniedError | UnauthenticatedError) or any(
             word in said for word in refused
@@ -135,8 +137,8 @@ class ObjectFolder:
 class FileCache:
     """Files of an ObjectFolder that never change, kept on the local disk up to a number of bytes.
 
-    The least recently used go first. Processes may share a folder: files appear by rename, times of use are those
-    of the files, and one that another process removed is fetched again.
+    The least recently used files are removed first. Processes may share a folder: files appear by rename, their
+    modification times record their last use, and a file that another process removed is fetched again.
     """
 
     def __init__(self, source: ObjectFolder, folder: Path, limit_bytes: int) -> None:
@@ -190,7 +192,7 @@ class FileCache:
             else:
                 return data
             logger.warning("%s/%s: %s", self._source.url, name, said)
-        raise StoreError(f"{self._source.url}/{name}: {said}; {ATTEMPTS} attempts; publish the views again")
+        raise StoreError(f"{self._source.url}/{name}: {said} (after {ATTEMPTS} attempts); publish the views again")
 
     def _make_room(self, size: int, keep: Collection[str]) -> None:
         files = sorted(self._listed())

@@ -1,10 +1,10 @@
 """Putting the training views of a store into object storage, in blocks of episodes.
 
-    FOLDER/current.json            which index holds now: written last, so that a reader sees all or nothing
+    FOLDER/current.json            names the current index; written last, so that a reader sees all or nothing
     FOLDER/<sha256>.arrow          the index: one row an episode, robots and stream descriptions in its metadata
     FOLDER/<sha256>.arrow ...      two a block: low-dimensional streams, and pictures; one more for marks
 
-A block is some tens of megabytes of whole episodes: a reader fetches a block, draws windows from it, and goes on.
+A block is some tens of megabytes of whole episodes. A reader fetches a block, draws windows from it, and moves on.
 Files are named by their content, so publishing again uploads only what is new.
 """
 

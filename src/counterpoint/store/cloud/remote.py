@@ -3,8 +3,8 @@
     store = RemoteStore.open("s3://fleet/views", cache=Path("cache"), options={"endpoint": ...})
     dataset = WindowDataset([store])
 
-Episodes come in blocks (see `publish`). The first sample of a block fetches it whole; windows are drawn in an order
-that stays with a few blocks until they are used up, so that each is fetched about once an epoch.
+Episodes come in blocks (see `publish`). Reading the first sample of a block fetches the whole block; windows are drawn
+in an order that uses up a few blocks at a time, so that each block is fetched about once per epoch.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RemoteStore(EpisodeSequence):
         """Use `RemoteStore.open`."""
         self.folder = folder
         self.root = cache / Path(index).stem
-        """Local folder of what this index has beside blocks: the marks."""
+        """Local folder of the marks of this publication."""
         self._arguments = folder, cache, cache_bytes, index, index_bytes
         self.cache = FileCache(folder, cache / "blocks", cache_bytes)
         small = FileCache(folder, cache / "indexes", 1 << 62)
@@ -109,7 +109,7 @@ class RemoteStore(EpisodeSequence):
                 raise ValueError(f"version {current['version']}, this program reads version {VERSION}")
             index, size = str(current["index"]), int(current["bytes"])
             if index != f"{Path(index).stem}.arrow" or not Path(index).stem.isalnum():
-                raise ValueError("its index has no name that could be right")
+                raise ValueError("its index has an invalid name")
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, StoreError):
                 raise

@@ -1,1 +1,1 @@
-"""Writing episodes: streams, encoded video, and episodes adopted from another store."""
+"""Writing one episode: its streams, its video, or a whole episode received from another store."""

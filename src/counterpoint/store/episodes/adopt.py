@@ -1,9 +1,9 @@
-"""Adopting an episode that another computer wrote: verify everything, then commit it as it is.
+"""Adopting an episode that another computer wrote: verify everything, then commit it unchanged.
 
     manifest.json + files by SHA-256 + descriptions by SHA-256 --check--> staging folder --rename--> episode
 
-What arrives from elsewhere is not trusted: names, types, sizes, checksums, descriptions and sample
-counts are checked first. The manifest is kept byte for byte, so the episode's checksum holds here too.
+Received data are not trusted: names, types, sizes, checksums, descriptions and sample counts are checked first.
+The manifest is kept byte for byte, so the checksum of the episode stays valid.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Wanted:
 
 
 def check_manifest(data: bytes) -> EpisodeInfo:
-    """Return what a manifest from elsewhere says, once every name, type and range in it is safe to use.
+    """Parse a received manifest; every name, type and range in it is checked before it is used.
 
     Raises:
         IngestError: `bad_manifest`, or `bad_path` for a file name that leads out of the folder.
@@ -69,7 +69,7 @@ def check_manifest(data: bytes) -> EpisodeInfo:
     names = [file.path for file in info.files]
     for name in names:
         if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
-            raise IngestError(f"{MANIFEST}: file name {name[:80]!r} is not one of an episode", reason="bad_path")
+            raise IngestError(f"{MANIFEST}: {name[:80]!r} is not a valid file name in an episode", reason="bad_path")
     if len(set(names)) < len(names) or len(names) > MAX_FILES or STREAMS not in names:
         message = f"{MANIFEST}: expected {STREAMS} and at most {MAX_FILES} different files, got {len(names)}"
         raise IngestError(message, reason="bad_manifest")
@@ -78,14 +78,14 @@ def check_manifest(data: bytes) -> EpisodeInfo:
     sizes = [file.bytes for file in info.files]
     is_sane = min(sizes) >= 0 and sum(sizes) < MAX_EPISODE_BYTES and info.start_ns <= info.end_ns
     if len(set(streams)) < len(streams) or not videos <= set(names) or not is_sane:
-        raise IngestError(f"{MANIFEST}: streams, times and files do not agree", reason="bad_manifest")
+        raise IngestError(f"{MANIFEST}: streams, times and files contradict each other", reason="bad_manifest")
     return info
 
 
 def place_of(root: Path, info: EpisodeInfo) -> Place:
-    """Return whether the episode's place is free, or holds the same content, or another episode.
+    """Return whether the folder of the episode is free, holds the same content, or holds another episode.
 
-    A damaged episode counts as another: it is for a person to look at, not to be overwritten.
+    A damaged episode counts as another one: a person should look at it before it is replaced.
     """
     path = episode_folder(root, info.episode_id)
     if not path.exists():
@@ -133,10 +133,10 @@ def adopt(root: Path, manifest: bytes, blobs: Mapping[str, Path]) -> bool:
     _check_place(root, info)
     for wanted in wanted_files(root, info):
         if wanted.sha256 not in blobs:
-            raise IngestError(f"episode {info.episode_id!r}: {wanted.name} has not come", reason="missing_file")
+            raise IngestError(f"episode {info.episode_id!r}: {wanted.name} was not received", reason="missing_file")
     if spoilt := spoilt_files(info, {file.sha256: blobs[file.sha256] for file in info.files}):
         names = [file.path for file in info.files if file.sha256 in spoilt]
-        raise IngestError(f"episode {info.episode_id!r}: {', '.join(names)}: checksum", reason="checksum")
+        raise IngestError(f"episode {info.episode_id!r}: checksum mismatch in {', '.join(names)}", reason="checksum")
     descriptions = _check_descriptions(root, info, blobs)
     _check_samples(info, blobs[next(file.sha256 for file in info.files if file.path == STREAMS)])
     for path, data in descriptions.items():
@@ -150,14 +150,14 @@ def adopt(root: Path, manifest: bytes, blobs: Mapping[str, Path]) -> bool:
         raise StoreError(f"{staging}: cannot write ({error.strerror}); check the disk and its permissions") from error
     if commit_folder(staging, episode_folder(root, info.episode_id), {MANIFEST: manifest}):
         return True
-    _check_place(root, info)  # another writer was first
+    _check_place(root, info)  # another writer committed first
     return False
 
 
 def _check_place(root: Path, info: EpisodeInfo) -> None:
     if place_of(root, info) == "taken":
         raise IngestError(
-            f"episode {info.episode_id!r} is there already with other content; episodes are never overwritten",
+            f"episode {info.episode_id!r} already exists with other content; episodes are never overwritten",
             reason="conflict",
         )
 
@@ -168,7 +168,7 @@ def _descriptions(info: EpisodeInfo) -> dict[str, DescriptionKind]:
 
 
 def _check_types(value: object, where: str) -> None:
-    """Raise StoreError unless every field of a dataclass holds what its annotation says: JSON says nothing."""
+    """Raise StoreError unless every field of a dataclass has the type of its annotation; JSON does not ensure it."""
     assert is_dataclass(value)
     hints = typing.get_type_hints(type(value))
     for item in fields(value):
@@ -194,7 +194,7 @@ def _check_plain(held: object, hint: object, where: str) -> None:
     else:
         fits = type(held) is hint
     if not fits or (isinstance(held, int) and held not in _INT64):
-        raise StoreError(f"{where}: {str(held)[:60]!r} does not fit")
+        raise StoreError(f"{where}: {str(held)[:60]!r} has the wrong type or is out of range")
     if isinstance(held, str):
         try:
             held.encode()
@@ -220,7 +220,7 @@ def _check_descriptions(root: Path, info: EpisodeInfo, blobs: Mapping[str, Path]
         except (CounterpointError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise IngestError(f"{kind}/{digest}.json: {error}", reason="bad_description") from error
         if not fits or sha256_hex(data) != digest:
-            message = f"{kind}/{digest}.json: does not describe what the manifest of {info.episode_id!r} says"
+            message = f"{kind}/{digest}.json: does not match the manifest of episode {info.episode_id!r}"
             raise IngestError(message, reason="bad_description")
         if is_new:
             fresh[path] = data
@@ -233,7 +233,7 @@ def _check_samples(info: EpisodeInfo, path: Path) -> None:
         metadata = pq.read_metadata(path)
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
         if sum(group.total_byte_size for group in groups) > MAX_STREAMS_RATIO * size:
-            raise ValueError(f"{size} bytes claim to unpack to more than {MAX_STREAMS_RATIO} times as much")
+            raise ValueError(f"{size} bytes would unpack to more than {MAX_STREAMS_RATIO} times as much")
         columns = decode_streams(path.read_bytes())
     except DAMAGED as error:
         raise IngestError(f"{STREAMS} of {info.episode_id!r}: {error}", reason="damaged_streams") from error

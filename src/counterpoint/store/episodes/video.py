@@ -1,4 +1,4 @@
-"""Encoded video: frames of a simulation are encoded once, bytes of a log are copied, never re-encoded.
+"""Encoded video: simulated frames are encoded once; recorded video is copied and never re-encoded.
 
 The store never trusts a container's clock: sample k of an image stream has its capture and arrival
 time in `streams.parquet`, and beside them the presentation time (`pts`) of its frame in the file.
@@ -33,7 +33,7 @@ MIN_SIDE = 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncodedVideo:
-    """An image stream whose frames are encoded already, to be kept as they are; made by `copy_video`."""
+    """An image stream that is already encoded and is stored unchanged; made by `copy_video`."""
 
     spec: StreamSpec
     data: bytes
@@ -81,7 +81,7 @@ def encode_frames(frames: NDArray[np.uint8], *, crf: int = 23) -> tuple[bytes, N
 def pack_pictures(
     pictures: Sequence[bytes], codec: Literal["mjpeg", "png"], height: int, width: int
 ) -> tuple[bytes, NDArray[np.int64]]:
-    """Put pictures of a log that are JPEG or PNG files each into one mp4, byte for byte; return it and the pts.
+    """Pack JPEG or PNG pictures of a log into one mp4, byte for byte; return the mp4 and its pts.
 
     Raises:
         StoreError: the container cannot hold them.
@@ -125,7 +125,7 @@ def copy_video(path: Path, count: int, start_s: float | None = None) -> tuple[by
         return cut_video(path, start_s, count)
     pts = list_pts(path)
     if len(pts) < count:
-        raise StoreError(f"{path}: {len(pts)} frames, expected {count}: the video is shorter than its table")
+        raise StoreError(f"{path}: expected {count} frames, got {len(pts)}: the video is shorter than its table")
     return path.read_bytes(), pts[:count]
 
 
@@ -141,7 +141,7 @@ def cut_video(path: Path, start_s: float, count: int) -> tuple[bytes, NDArray[np
         base = stream.time_base or TIME_BASE
         wanted = all_pts[all_pts >= (start_s - _half_frame(all_pts, base)) / base][:count]
         if len(wanted) < count:
-            raise StoreError(f"{path}: {len(wanted)} frames from {start_s:.3f} s on, expected {count}")
+            raise StoreError(f"{path}: expected {count} frames from {start_s:.3f} s on, got {len(wanted)}")
         source.seek(int(wanted[0]), stream=stream, backward=True)
         kept = _copy_packets(source, stream, sink, set(wanted.tolist()))
     data = sink.getvalue()
@@ -197,7 +197,7 @@ def opened(source: Path | io.BytesIO) -> Iterator[tuple[InputContainer, VideoStr
 
 @lru_cache(maxsize=16)
 def _file_pts(path: Path, size: int, changed_ns: int) -> NDArray[np.int64]:
-    """Many episodes share one file in LeRobot v3.0; it is listed once."""
+    """Cached, because many episodes share one file in LeRobot v3.0."""
     pts = _demuxed_pts(path)
     pts.flags.writeable = False
     return pts

@@ -1,4 +1,4 @@
-"""Adding episodes to a store: durable on return, safe with many writers at once, no lock."""
+"""Adding episodes to a store: durable on return, and safe with many writers at once without a lock."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class StoreWriter:
     """
 
     def __init__(self, root: Path | str) -> None:
-        """Open for adding; removes what crashed writers left behind."""
+        """Open the store for writing; removes what crashed writers left behind."""
         self.root = Path(root)
         create_store(self.root)
         clean_staging(self.root)
@@ -61,7 +61,7 @@ class StoreWriter:
         return (episode_folder(self.root, episode_id) / MANIFEST).is_file()
 
     def add(self, episode: Episode, *, videos: Mapping[str, EncodedVideo] | None = None) -> None:
-        """Commit `episode`; it is on the disk when this returns.
+        """Commit `episode`; it is durably on disk when this returns.
 
         `videos` are image streams that come encoded, by name, beside the episode's own streams.
         Adding the same content again under the same id does nothing.
@@ -97,11 +97,11 @@ class StoreWriter:
             there = manifest_from_bytes((folder / MANIFEST).read_bytes())
         except (StoreError, OSError) as error:
             raise StoreError(
-                f"{folder / MANIFEST}: episode {episode_id!r} is there but damaged ({error}); {next_step(self.root)}"
+                f"{folder / MANIFEST}: episode {episode_id!r} exists but is damaged ({error}); {next_step(self.root)}"
             ) from error
         if there.content_sha256 != content:
             raise StoreError(
-                f"{folder}: episode {episode_id!r} is there already with other content; choose another episode id "
+                f"{folder}: episode {episode_id!r} already exists with other content; choose another episode id "
                 "or another store (episodes are never overwritten)"
             )
 

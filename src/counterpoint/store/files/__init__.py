@@ -1,1 +1,1 @@
-"""Files of a store: durable writes, layout, manifests, Arrow blocks, memory maps."""
+"""The files of a store: durable writes, layout of folders, manifests, sample blocks, memory maps."""

@@ -1,4 +1,4 @@
-"""Durable writes: a file or folder is there whole, or not at all, also after a power cut.
+"""Durable writes: a file or folder appears whole or not at all, even after a power cut.
 
 Everything is written under another name, synced, and renamed.
 """
@@ -40,8 +40,7 @@ def write_durably(path: Path, data: bytes) -> None:
 def commit_folder(staging: Path, final: Path, files: Mapping[str, bytes]) -> bool:
     """Make `final` a folder of `files` plus what lies in `staging` already, in one step.
 
-    Returns False, leaving `final` alone, where another folder is there already. `staging` is gone
-    afterwards in every case.
+    Returns False and leaves `final` alone if it already exists. `staging` is removed in every case.
 
     Raises:
         StoreError: the disk is full or refuses; nothing of `final` exists then.
@@ -78,9 +77,9 @@ def new_staging(root: Path) -> Path:
 
 
 def clean_staging(root: Path) -> int:
-    """Remove what crashed writers left; return how many folders went.
+    """Remove what crashed writers left behind; return the number of folders removed.
 
-    A folder goes when its process on this host is dead, or when it is a day old.
+    A folder is removed when its process on this host has died, or when it is a day old.
     """
     removed = 0
     staging = root / "staging"
@@ -106,7 +105,7 @@ def sync_folder(path: Path) -> None:
 
 @contextmanager
 def explained(path: Path, num_bytes: int) -> Iterator[None]:
-    """Turn an OSError inside into a StoreError that says what was needed, and where."""
+    """Turn an OSError of the body into a StoreError that says what was needed, and where."""
     try:
         yield
     except OSError as error:
@@ -114,7 +113,7 @@ def explained(path: Path, num_bytes: int) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError(
                 f"{where}: the disk is full: needed {num_bytes} bytes for {path.name}, {_free(path)} bytes are free; "
-                "what was committed before is safe: free some space and run the same command again"
+                "everything committed so far is safe: free some space and run the same command again"
             ) from error
         raise StoreError(f"{where}: cannot write ({error.strerror}); check the folder and its permissions") from error
 

@@ -1,7 +1,7 @@
-"""Names and places in a store; see `docs/format.md`.
+"""Layout of a store on disk: names of its folders and files, and the hashes that name them; see `docs/format.md`.
 
 STORE/
-  store.json                               what this folder is, and its version
+  store.json                               marks the folder as a store, with its version
   embodiments/<sha256>.json                each robot description once
   specs/<sha256>.json                      each stream description once
   episodes/<2 hex>/<episode>/              one committed episode: manifest.json, streams.parquet, *.mp4
@@ -86,7 +86,7 @@ def create_store(root: Path) -> None:
         check_store(root)
         return
     if root.exists() and not (root.is_dir() and _half_made(root)) and not (root / "store.json").exists():
-        raise StoreError(f"{root}: expected a store or an empty folder, found other files; choose a new folder")
+        raise StoreError(f"{root}: expected a store or an empty folder, but it holds other files; choose a new folder")
     for name in ("staging", "embodiments", "specs", "episodes"):
         (root / name).mkdir(parents=True, exist_ok=True)
     write_durably(root / "store.json", canonical_json({"format": FORMAT, "version": VERSION}))
@@ -114,7 +114,7 @@ def check_store(root: Path) -> None:
 
 
 def next_step(root: Path) -> str:
-    """Return what to try when something in the store is damaged."""
+    """Return the command to suggest when something in the store is damaged."""
     return f"try 'counterpoint check {root} --verify'"
 
 

@@ -73,7 +73,7 @@ class EpisodeInfo:
 
 
 def manifest_to_bytes(info: EpisodeInfo) -> bytes:
-    """Return `manifest.json`; its own checksum is the last word."""
+    """Return the bytes of `manifest.json`, with a checksum of its own content."""
     body = {"format": FORMAT, "version": VERSION, **asdict(info)}
     return canonical_json({**body, "checksum": sha256_hex(canonical_json(body))})
 
@@ -82,12 +82,12 @@ def manifest_from_bytes(data: bytes) -> EpisodeInfo:
     """Rebuild what `manifest_to_bytes` wrote.
 
     Raises:
-        StoreError: damaged, foreign, or of another version; says what, not where.
+        StoreError: damaged, foreign, or of another version; the caller adds the path.
     """
     try:
         raw = json.loads(data)
     except ValueError as error:
-        raise StoreError(f"not whole JSON ({error})") from error
+        raise StoreError(f"not complete JSON ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise StoreError(f"expected format {FORMAT!r}")
     if raw.get("version") != VERSION:

@@ -26,7 +26,7 @@ LEFT_OVER_SECONDS = 24 * 3600
 
 
 class _Hashing:
-    """A file to write into that hashes what passes."""
+    """A file that hashes what is written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

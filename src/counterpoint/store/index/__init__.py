@@ -1,1 +1,1 @@
-"""The index: rows of episodes in segments, looked up without reading manifests."""
+"""The index: one row per episode, kept in sorted segments and searched without reading manifests."""

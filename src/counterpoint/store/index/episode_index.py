@@ -23,18 +23,18 @@ FEW_RUNS = 2_048
 class EpisodeIndex:
     """Episodes in order of id; a place is a number from 0 in that order.
 
-    Pickling takes along the name of the state, not the rows; another process maps the same files.
+    Pickling stores the path of the state, not the rows; another process maps the same files.
     """
 
     def __init__(self, state: State, again: Callable[[], EpisodeIndex] | None) -> None:
-        """Use the rows of `state`; `again` makes the store's index anew where a pickled state is gone."""
+        """Use the rows of `state`; `again` rebuilds the index if the file of a pickled state has been removed."""
         self.state = state
         self._batches = state.batches
         self._starts = [0, *accumulate(batch.num_rows for batch in self._batches)]
         self._again = again
 
     def __reduce__(self) -> tuple[Callable[..., EpisodeIndex], tuple[object, ...]]:
-        """Pickle by name; an index that could not be saved is made again where it arrives."""
+        """Pickle by path; an index that could not be saved is rebuilt by the receiving process."""
         assert self._again is not None  # only an index in the midst of its making has none
         if self.state.path is None:
             return self._again, ()

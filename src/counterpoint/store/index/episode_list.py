@@ -1,4 +1,4 @@
-"""All episodes of a store as a sequence that reads an entry when it is asked for."""
+"""All episodes of a store as a lazy sequence: an entry is read when it is accessed."""
 
 from __future__ import annotations
 

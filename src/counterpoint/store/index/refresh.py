@@ -1,9 +1,8 @@
-"""Bringing the index up to date: which episodes came and went, found by listing only what changed.
+"""Bringing the index up to date: added and removed episodes are found by listing only folders that changed.
 
-A commit renames a folder into one of 256 parents and so changes that parent's modification time;
-opening a store compares 256 times, lists the parents that changed and reads only manifests that are
-new. What was found becomes a small segment; small segments are merged as they pile up, so that a new
-episode never rewrites a large index (a log-structured merge tree).
+A commit renames a folder into one of 256 parents and so changes the modification time of that parent. Opening a
+store compares 256 times, lists the parents that changed, and reads only new manifests. They become a small segment;
+small segments are merged as they pile up, so a new episode never rewrites a large index (a log-structured merge tree).
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ logger = logging.getLogger(__name__)
 SETTLE_NS = 2_000_000_000
 """A parent changed this shortly before it was listed is listed again: file systems round times."""
 UNSETTLED = -1
-"""Stands for the time of a parent that has to be listed again."""
+"""Time of a parent that must be listed again."""
 WAIT_S = 30.0
-"""How long to wait for another process that is bringing the index up to date, before doing the same beside it."""
+"""How long to wait for another process that is updating the index, before updating it in memory."""
 INSERTED_ONE_BY_ONE = 1_000
 LOGGED_PROBLEMS = 20
 BULK_ROWS = 10_000
 BULK_SHARE = 16
-"""One row in so many, and at least BULK_ROWS: a bulk, after which all segments are merged."""
+"""All segments are merged after a bulk: at least BULK_ROWS new rows, and one row in this many."""
 
 
 @dataclass(frozen=True, kw_only=True)

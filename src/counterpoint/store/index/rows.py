@@ -1,4 +1,4 @@
-"""Rows of the index: an episode's manifest as typed columns, plain ones first so that queries need no unpacking."""
+"""Rows of the index: the manifest of an episode as typed columns; the plain columns can be queried directly."""
 
 from __future__ import annotations
 

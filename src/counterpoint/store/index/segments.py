@@ -4,8 +4,8 @@
     catalogue/index-2/state-<sha256>.arrow      numbers of the valid rows in order of episode id, and the
                                                 modification times of `episodes/*` at which that was true
 
-Both are never changed, only replaced. An open store holds a shared lock on its state, so that nobody
-removes files which a worker process of it is yet to map.
+Both are replaced, never changed. An open store holds a shared lock on its state, so that files stay in place until
+its worker processes have mapped them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from counterpoint.store.index.rows import SCHEMA
 
 INDEX = "catalogue/index-2"
 GRACE_SECONDS = 600
-"""Files that no state mentions live so long: somebody may be about to map them."""
+"""Files that no state mentions are kept this long, because a reader may be about to map them."""
 MERGE_RATIO = 4
-"""A segment is merged with the newer ones when it is less than so many times as large as they are together."""
+"""A segment is merged with all newer ones when it is less than this many times as large as they are together."""
 DEAD_SHARE = 4
-"""All segments are merged when more than one row in so many belongs to an episode that is gone."""
+"""All segments are merged when more than one row in this many belongs to a removed episode."""
 _ORDER = pa.schema([("row", pa.uint32())])
 
 
@@ -51,7 +51,7 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class State:
-    """What the index says, and when it was true."""
+    """A snapshot of the index."""
 
     segments: tuple[Segment, ...] = ()
     order: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))

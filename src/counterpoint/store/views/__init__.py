@@ -1,1 +1,1 @@
-"""Training views: low-dimensional streams and re-encoded video, read memory-mapped."""
+"""Training views, derived from the episodes and memory-mapped: low-dimensional streams, and small pictures."""

@@ -1,8 +1,8 @@
 """Coded pictures without a container: an encoder for the training view, and decoders that are kept open.
 
-A training window wants a few pictures of many episodes. Opening a container and a decoder for each costs more
-than decoding, so decoders are bare codec contexts, one for each (codec, extradata) and thread, and a group of
-pictures is handed to them packet by packet. Streams are coded so that one packet in is one picture out.
+A training window needs a few pictures of many episodes. Opening a container and a decoder for each would cost more
+than decoding, so decoders are bare codec contexts, one per (codec, extradata) and thread, fed packet by packet.
+Streams are coded so that every packet decodes to exactly one picture.
 
 Pictures stay in the decoder's own YUV 4:2:0 until somebody asks for RGB: BT.601, limited range.
 """
@@ -51,8 +51,8 @@ class Encoder:
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, VideoCodecContext)
         context.height, context.width, context.pix_fmt = height, width, "yuv420p"
-        # Said to be of 25 Hz whatever they are: x264 spends twice the bits, and decoding twice the time, on pictures
-        # that it believes to be shown for 200 ms.
+        # Declared as 25 Hz whatever the rate: x264 spends twice the bits, and decoding twice the time, on pictures
+        # that it expects to be shown for 200 ms.
         context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
         context.gop_size = gop
         context.thread_count = 1
@@ -92,7 +92,7 @@ class Encoder:
         yield from self._packets(scaled)
 
     def finish(self) -> Iterator[Packet]:
-        """Yield the packets that are still under way."""
+        """Flush the encoder: yield the remaining packets."""
         yield from self._packets(None)
 
     def _packets(self, picture: VideoFrame | None) -> Iterator[Packet]:
@@ -122,7 +122,7 @@ class Decoder:
         self._reformatter = VideoReformatter()
 
     def skip(self, data: memoryview) -> None:
-        """Decode a picture that nobody wants but on which others rest."""
+        """Decode a picture that is needed only as the reference of a later one."""
         self._context.decode(av.Packet(data))  # type: ignore[arg-type]  # any buffer will do
 
     def decode(self, data: memoryview, pixels: Pixels, into: Pictures) -> None:
@@ -168,7 +168,7 @@ class DecoderCache(threading.local):
         return decoder
 
     def drop(self, codec: str, extradata: bytes) -> None:
-        """Forget a decoder that met damage: what it would do next is not defined."""
+        """Close a decoder after an error, because its state is undefined then."""
         self._open.pop((codec, extradata), None)
 
 

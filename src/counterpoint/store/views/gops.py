@@ -2,8 +2,8 @@
 
     views/video-2/<preset>/<2 hex>/<sha256 of the file>.arrow
 
-A row is a group of pictures (GOP): a key picture and those that rest on it. The rows of one image stream of one
-episode follow each other and form a *run*, whose first row has 0 in `first`; `video_places` knows where runs lie.
+A row is a group of pictures (GOP): a key picture and the pictures predicted from it. The rows of one image stream of
+one episode follow each other and form a *run*, whose first row has 0 in `first`; `video_places` knows where runs lie.
 A shard is one record batch: times and bytes of a run are one slice each.
 """
 
@@ -151,7 +151,7 @@ class Shard:
             self._batch = batches[0]
         except (OSError, pa.ArrowException, ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(
-                f"{path}: not a whole video view shard ({error}); delete it, it can be built again"
+                f"{path}: not a complete video shard ({error}); delete it and run 'counterpoint prepare'"
             ) from error
 
     @property
@@ -169,7 +169,9 @@ class Shard:
             StoreError: there are no such rows.
         """
         if row < 0 or rows < 1 or row + rows > self._batch.num_rows:
-            raise StoreError(f"{self.path}: has no rows {row} to {row + rows}; delete it, it can be built again")
+            raise StoreError(
+                f"{self.path}: has no rows {row} to {row + rows}; delete it and run 'counterpoint prepare'"
+            )
         content, stream = (str(self._batch.column(name)[row]) for name in ("content_sha256", "stream"))
         return Run(content_sha256=content, stream=stream, row=row, rows=rows)
 
@@ -185,7 +187,9 @@ class Shard:
         places = _offsets(batch.column("data"), first, last)
         ends = np.cumsum(sizes, dtype=np.int64)
         if len(ends) != bounds[-1] - bounds[0] or not len(ends) or ends[-1] != places[-1] - places[0]:
-            raise StoreError(f"{self.path}: {run.stream!r}: sizes of packets do not add up; delete the file")
+            raise StoreError(
+                f"{self.path}: {run.stream!r}: packet sizes do not add up; delete it and run 'counterpoint prepare'"
+            )
         data = np.frombuffer(batch.column("data").buffers()[2], np.uint8)[int(places[0]) : int(places[-1])]
         return CodedStream(
             content_sha256=run.content_sha256,

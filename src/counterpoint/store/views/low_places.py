@@ -1,7 +1,7 @@
-"""Where the view of each episode lies: keys cut from content hashes, sorted, beside shard and row.
+"""Where each episode lies in the low-dimensional view: sorted keys of content hashes, with shard and row.
 
-Every shard names its own places in its metadata. One file gathers the places of all shards, so that
-a process maps 32 bytes an episode and makes no dictionary; shards that are newer are read one by one.
+Every shard lists its own episodes in its metadata. One file gathers these lists, so that a process maps 32 bytes per
+episode and builds no dictionary; newer shards are read one by one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 PLACE = np.dtype([("key", "<u8"), ("shard", "<u4"), ("first", "<u4"), ("count", "<u4"), ("spare", "<u4")])
 """First 8 bytes of the content hash, number of the shard, first row of the episode and number of rows."""
 GATHERED_SHARDS = 32
-"""The places of all shards are gathered anew when so many are not in the file."""
+"""The gathered file is rewritten when it lacks this many shards."""
 _GATHERED = pa.schema([("key", pa.uint64()), ("place", pa.binary(PLACE.itemsize))])
 
 
@@ -81,7 +81,7 @@ def read_places(path: Path, schema: pa.Schema) -> NDArray[np.void]:
     rows = np.frombuffer(base64.b64decode(metadata.get(b"places", b"")), PLACE).copy()
     total = sum(batch.num_rows for batch in batches)
     if not len(rows) or int((rows["first"].astype(np.int64) + rows["count"]).max()) > total:
-        raise ValueError("its places do not fit its rows")
+        raise ValueError("its list of episodes does not match its rows")
     return rows
 
 
@@ -107,7 +107,7 @@ def open_places(folder: Path, schema: pa.Schema) -> Places:
         except FileNotFoundError:
             continue
         except (OSError, pa.ArrowException, ValueError) as error:
-            logger.warning("%s: unreadable view, built again (%s)", folder / name, error)
+            logger.warning("%s: unreadable; it is removed and rebuilt when needed (%s)", folder / name, error)
             (folder / name).unlink(missing_ok=True)
             continue
         part["shard"] = len(shards)

@@ -1,4 +1,4 @@
-"""Where the pictures of each episode lie in the video view: sorted keys in mapped files, nothing read at opening.
+"""Where each episode lies in the video view: sorted keys in mapped files, searched without loading them.
 
     views/video-2/<preset>/places-<sha256>.arrow    a row a run: the pictures of one camera of one episode
 
@@ -103,7 +103,7 @@ class VideoPlaces:
         return found
 
     def refresh(self) -> bool:
-        """List the files again if they may be others than before; whether that was so."""
+        """List the files again if the folder may have changed; return whether it was listed."""
         try:
             changed_ns = self.folder.stat().st_mtime_ns
         except FileNotFoundError:
@@ -182,7 +182,9 @@ def _mapped(folder: Path, known: dict[str, list[_Sorted]]) -> dict[str, list[_So
         except FileNotFoundError:
             return None
         except (OSError, pa.ArrowException) as error:
-            logger.warning("%s: unreadable; the next build of the video view records its shards anew (%s)", path, error)
+            logger.warning(
+                "%s: unreadable; the next build of the video view records its shards again (%s)", path, error
+            )
             batches = []
         found[path.name] = [_Sorted.of(each) for each in batches if each.num_rows]
     return found

@@ -1,4 +1,4 @@
-"""Which shards of the video view are recorded: those that are written are, also after a builder was killed.
+"""Recording the shards of the video view, also those that a killed builder left unrecorded.
 
 A worker writes a shard whole, by rename; the builder then records its runs in `video_places`. A shard that was
 written but not recorded, because the builder was killed, is recorded by the next one, or removed where another
@@ -31,7 +31,7 @@ def record_shards(folder: Path, names: Iterable[str]) -> None:
 
 
 def record_left_behind(folder: Path, view: ViewFrames) -> int:
-    """Record whole shards that a killed builder left, and remove what is of no use; return how many were recorded.
+    """Record whole shards that a killed builder left, remove those that add nothing; return how many were recorded.
 
     The caller holds the lock of the preset's folder.
 

@@ -37,7 +37,7 @@ class ViewFrames:
     """The pictures of one store in one preset of the video training view."""
 
     def __init__(self, root: Path | str, preset: str = "5hz") -> None:
-        """Look at nothing yet; a store without this view has no streams in it."""
+        """Nothing is read yet; a store without this view has no streams in it."""
         self.preset = preset
         self.folder = Path(root) / VIEW / preset
         self._places = VideoPlaces(self.folder)
@@ -142,7 +142,7 @@ class ViewFrames:
         return found
 
     def _refresh(self) -> bool:
-        """Look for new pictures; whether there may be some. Shards that were damaged may have been built again."""
+        """Look for new shards, and give damaged ones another try; return whether anything may have changed."""
         if not self._places.refresh():
             return False
         self._damaged.clear()
