@@ -80,7 +80,8 @@ def find_clusters(
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Return a cluster number for each episode of `episode_table(stores)`, int64, and what could not be read.
 
-    A cluster number is the row of its first episode. An episode without a fingerprint is its own cluster. The clusters of a single store are kept for SQL as `catalogue/clusters.parquet`.
+    A cluster number is the row of its first episode. An episode without a fingerprint is its own cluster.
+    The clusters of a single store are saved for SQL as `catalogue/clusters.parquet`.
     """
     tables, problems = [], []
     numbers: list[NDArray[np.int64]] = []
