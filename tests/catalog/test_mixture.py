@@ -102,7 +102,7 @@ def test_missing_episodes_are_named(stores: list[Store], tmp_path: Path) -> None
     save_mixture(freeze([stores[0], Store.open(root)], request()).mixture, tmp_path / "m")
     load_mixture(tmp_path / "m")
     shutil.rmtree(next((root / "episodes").glob("*/r5")))
-    with pytest.raises(StoreError, match=r"lacks 1 of 8 episodes \(0 are there with other content\): r5"):
+    with pytest.raises(StoreError, match=r"lacks 1 of 8 episodes \(0 of them exist with other content\): r5"):
         load_mixture(tmp_path / "m")
     load_mixture(tmp_path / "m", stores=stores)
     with pytest.raises(StoreError, match="expected 2 stores, got 1"):
@@ -162,15 +162,15 @@ def test_weights(stores: list[Store]) -> None:
 
 
 def test_parts_without_episodes_and_queries_that_are_none(stores: list[Store], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="part 'none': no episode of 21"):
+    with pytest.raises(ConfigError, match="part 'none': none of 21 episodes left"):
         freeze(stores, request(parts=(PartRequest(name="none", query="robot = 'x'"),)))
-    with pytest.raises(ConfigError, match="all 13 that match are in earlier parts"):
+    with pytest.raises(ConfigError, match="all 13 matching episodes belong to earlier parts"):
         freeze(stores, request(parts=(PartRequest(name="all"), SIM)))
     with pytest.raises(ConfigError, match="condition"):
         freeze(stores, request(parts=(PartRequest(name="bad", query="1; DROP VIEW episodes"),)))
     with pytest.raises(ConfigError, match="names unique"):
         request(parts=(SIM, SIM))
-    with pytest.raises(ConfigError, match="no episode of 0"):
+    with pytest.raises(ConfigError, match="none of 0 episodes left"):
         freeze([make_store(tmp_path / "empty")], MixtureRequest(name="m"))
 
 

@@ -76,13 +76,19 @@ def test_with_earlier_splits_nothing_held_out_is_ever_trained_on(seed: int, by: 
         assert len(set(after.split[after.group == group].tolist())) == 1
 
 
-def test_shares_are_near_what_was_wanted_and_the_error_is_told() -> None:
+def test_described_shares_are_those_of_the_hours_and_near_what_was_wanted() -> None:
     table = flat_rows(20_000)
     settings = SplitSettings(by=("episode",), test=0.1, validation=0.05)
-    told = cast(dict[str, dict[str, float]], describe_division(table, divide(table, settings), settings))
-    assert abs(told["test"]["error"]) < 0.01
-    assert told["test"]["share"] == pytest.approx(0.1 + told["test"]["error"], abs=1e-5)
-    assert sum(each["episodes"] for each in told.values()) == 20_000
+    division = divide(table, settings)
+    described = cast(dict[str, dict[str, float]], describe_division(table, division, settings))
+    seconds = np.nan_to_num(table["duration_s"].to_numpy())
+    for number, (name, wanted) in enumerate((("train", 0.85), ("validation", 0.05), ("test", 0.1))):
+        rows = division.split == number
+        share = seconds[rows].sum() / seconds.sum()
+        assert described[name]["episodes"] == rows.sum()
+        assert described[name]["share"] == pytest.approx(share, abs=1e-6)
+        assert described[name]["error"] == pytest.approx(share - wanted, abs=1e-6)
+        assert abs(described[name]["error"]) < 0.01
     few = SplitSettings(by=("robot",), test=0.1)
     coarse = cast(dict[str, dict[str, float]], describe_division(table, divide(table, few), few))
     assert coarse["train"]["groups"] + coarse["test"]["groups"] == 2

@@ -87,7 +87,7 @@ def test_unknown_key_is_refused() -> None:
 
 
 def test_robot_without_actuators_is_refused() -> None:
-    with pytest.raises(EmbodimentError, match="at least one actuator"):
+    with pytest.raises(EmbodimentError, match="expected an acting channel, got none"):
         Embodiment(name="statue", sensing=(), acting=(), control_rate_hz=20)
 
 
@@ -95,7 +95,7 @@ def test_robot_without_actuators_is_refused() -> None:
     ("change", "message"),
     [
         ({"quantity": "colour"}, "expected one of joint_position"),
-        ({"lower": 2.0, "upper": 1.0}, "lower limit 2.0 is not below upper 1.0"),
+        ({"lower": 2.0, "upper": 1.0}, "expected lower limit <= upper limit, got 2.0 and 1.0"),
         ({"anchor": (0.0, math.nan, 0.0)}, "must be finite"),
     ],
 )

@@ -52,7 +52,7 @@ def test_chunk_holds_its_ends() -> None:
     [
         ([], [], "at least one knot"),
         ([5, 5], [0.0, 1.0], "increase strictly"),
-        ([1, 2], [0.0, float("nan")], "not finite"),
+        ([1, 2], [0.0, float("nan")], "expected finite values"),
     ],
 )
 def test_unsafe_chunks_are_refused(knots: list[int], values: list[float], message: str) -> None:

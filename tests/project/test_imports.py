@@ -30,7 +30,9 @@ def test_module_imports_and_has_what_it_exports(name: str) -> None:
     ("imported", "absent"),
     [
         ("counterpoint.core.policy", ("torch", "mujoco", "pyarrow", "tyro", "av")),
-        ("counterpoint.store", ("torch", "mujoco")),
+        ("counterpoint.store", ("torch", "mujoco", "obstore")),
+        ("counterpoint.store.cloud", ("torch", "mujoco", "obstore")),
+        ("counterpoint.catalog", ("torch", "mujoco", "duckdb", "sklearn", "scipy")),
         ("counterpoint.ingest", ("torch", "mujoco")),
         ("counterpoint.robots.library", ("torch",)),
         ("counterpoint.sim.world", ("torch",)),

@@ -56,7 +56,7 @@ def test_the_page_says_what_was_found_and_loads_nothing(store: Store, tmp_path: 
     for words in (
         "no sample for 610 ms",
         "mean brightness falls to",
-        "times the usual surprise",
+        "times as unexpected as usual",
         "left out of training",
     ):
         assert words in html

@@ -161,7 +161,7 @@ def test_added_robots_are_listed_and_described_but_not_simulated(tmp_path: Path)
 
 
 def test_added_robots_cannot_take_our_names(tmp_path: Path) -> None:
-    with pytest.raises(EmbodimentError, match="taken"):
+    with pytest.raises(EmbodimentError, match="belongs to a built-in robot"):
         add_robot(write(tmp_path, ARM_URDF, "panda.urdf"))
     with pytest.raises(EmbodimentError, match="expected a-z"):
         add_robot(write(tmp_path, ARM_URDF, "arm.urdf"), name="../arm")

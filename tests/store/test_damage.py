@@ -86,7 +86,7 @@ def test_full_disk_says_what_was_needed_and_harms_nothing(
     before = Store.open(root).episodes
     monkeypatch.setattr(f"{commit_module.__name__}.os.rename", full)
     with pytest.raises(
-        StoreError, match=r"arm-reach-0077: the disk is full: needed \d+ bytes .* committed before is safe"
+        StoreError, match=r"arm-reach-0077: the disk is full: needed \d+ bytes .* committed so far is safe"
     ):
         StoreWriter(root).add(make_episode(77))
     monkeypatch.undo()

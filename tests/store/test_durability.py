@@ -137,7 +137,7 @@ def test_derived_files_are_reported_with_the_way_out(root: Path) -> None:
     shard.write_bytes(data[:-100] + bytes(100))
     problems = verify_store(root, LocalEngine(workers=2))
     assert [(problem.path, problem.reason) for problem in problems] == [(str(shard.relative_to(root)), "checksum")]
-    assert "delete it, and it is built again" in problems[0].message
+    assert "delete it, and it is rebuilt" in problems[0].message
     shard.unlink()
     store = Store.open(root)
     assert store.verify() == []

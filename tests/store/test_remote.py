@@ -192,7 +192,7 @@ def test_damaged_local_copy_is_fetched_again(bucket: Bucket, store: Store, tmp_p
 
 def test_what_is_not_there_or_not_allowed_says_so(bucket: Bucket, store: Store, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    with pytest.raises(StoreError, match="not there"):
+    with pytest.raises(StoreError, match="not found; check the URL"):
         RemoteStore.open(bucket.url, cache=cache, options=bucket.options)
     with pytest.raises(StoreError, match="no such bucket"):
         RemoteStore.open("s3://elsewhere/views", cache=cache, options=bucket.options)
@@ -202,7 +202,7 @@ def test_what_is_not_there_or_not_allowed_says_so(bucket: Bucket, store: Store, 
     bucket.put("current.json", json.dumps({"format": "counterpoint-published", "version": 9}).encode())
     with pytest.raises(StoreError, match="version 9, this program reads version 2"):
         RemoteStore.open(bucket.url, cache=cache, options=bucket.options)
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match="cannot open this URL"):
         RemoteStore.open("ftp://fleet/views", cache=cache)
     closed = {**bucket.options, "endpoint": "http://127.0.0.1:9"}
     with pytest.raises(StoreError, match="cannot be reached"):

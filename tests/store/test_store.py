@@ -87,7 +87,7 @@ def test_adding_the_same_again_does_nothing_and_other_content_is_refused(
     before = sorted(store.root.rglob("*"))
     writer.add(make_episode(1, camera=True))
     assert sorted(store.root.rglob("*")) == before
-    with pytest.raises(StoreError, match=r"'arm-reach-0001' is there already with other content"):
+    with pytest.raises(StoreError, match=r"'arm-reach-0001' already exists with other content"):
         writer.add(make_episode(1, camera=True, site="elsewhere"))
     with pytest.raises(StoreError, match="other content"):
         writer.add(make_episode(1, seconds=2.0))
