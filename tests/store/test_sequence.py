@@ -11,7 +11,6 @@ import pytest
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError, UnknownNameError
 from counterpoint.store import Store, StoreWriter, build_video_view, open_store
-from counterpoint.store.cloud.objects import ObjectFolder
 from counterpoint.store.cloud.publish import publish_views
 from counterpoint.store.cloud.remote import RemoteStore
 from counterpoint.store.lazy_frames import LazyFrames
@@ -82,7 +81,7 @@ def test_lines_for_people(store: Store) -> None:
 def test_an_address_opens_published_views(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build_video_view(store)
     url = (tmp_path / "published").as_uri()
-    publish_views(store, ObjectFolder(url))
+    publish_views(store, url)
     monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
     for address in (url, Path(url)):  # configurations keep addresses as paths, which costs a slash
         remote = open_store(address)
