@@ -72,7 +72,9 @@ class Section:
     @property
     def is_half(self) -> bool:
         """Whether two such sections fit side by side on a wide screen."""
-        is_wide = any(picture.is_wide for picture in self.pictures) or any(table.is_wide for table in self.tables)
+        is_wide = any(picture.is_wide for picture in self.pictures) or any(
+            table.is_wide and not table.summary for table in self.tables
+        )
         return not (is_wide or self.films) and len(self.pictures) < 2
 
 

@@ -146,7 +146,9 @@ def _group_sections(groups: dict[str, tuple[GroupCount, ...]]) -> list[Section |
             for count in counts[:MAX_ROWS]
         )
         header = (key, "fine", "warnings", "failed", "robot time", "share fine", "most frequent")
-        note = f"Episodes by verdict, {len(counts)} {key}s in total; the share is of robot time."
+        note = (
+            f"Episodes by verdict, {len(counts)} {key}{'s' * (len(counts) != 1)} in total; the share is of robot time."
+        )
         many = len(counts) > MAX_GROUPS
         table = Table(header=header, body=body, note=note, summary=f"All {len(counts)} {key}s" if many else "")
         picture = _bars(key, counts[:MAX_GROUPS]) if len(counts) > 1 else None
