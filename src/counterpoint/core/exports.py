@@ -12,9 +12,11 @@ neither torch nor pyarrow.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from types import ModuleType
+
+TYPE_CHECKING = False  # type checkers take it for `typing.TYPE_CHECKING`, and `typing` is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def lazy_exports(
@@ -43,7 +45,7 @@ def lazy_exports(
 def make_callable(package: str, function: str) -> None:
     """Let calling the package call one of its functions: `counterpoint.train(...)` calls `counterpoint.train.train`."""
 
-    class CallablePackage(ModuleType):
+    class CallablePackage(type(sys)):  # type: ignore[misc]  # types.ModuleType, without importing types
         def __call__(self, *args: object, **keywords: object) -> object:
             return getattr(self, function)(*args, **keywords)
 

@@ -7,3 +7,37 @@
 
 This package leaves learning to `train`, physics to `sim` and pictures to `report`.
 """
+
+from typing import TYPE_CHECKING
+
+from counterpoint.core.exports import lazy_exports, make_callable
+
+if TYPE_CHECKING:
+    from counterpoint.evaluate.baselines import BASELINES
+    from counterpoint.evaluate.closed_loop import ExecutionConfig
+    from counterpoint.evaluate.held_out import evaluate
+    from counterpoint.evaluate.offline import OfflineConfig, OfflineResult, evaluate_offline
+    from counterpoint.evaluate.rollout import RolloutConfig, RolloutResult
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "counterpoint.evaluate.baselines": ("BASELINES",),
+            "counterpoint.evaluate.closed_loop": ("ExecutionConfig",),
+            "counterpoint.evaluate.held_out": ("evaluate",),
+            "counterpoint.evaluate.offline": ("OfflineConfig", "OfflineResult", "evaluate_offline"),
+            "counterpoint.evaluate.rollout": ("RolloutConfig", "RolloutResult"),
+        },
+    )
+    make_callable(__name__, "evaluate")
+
+__all__ = [
+    "BASELINES",
+    "ExecutionConfig",
+    "OfflineConfig",
+    "OfflineResult",
+    "RolloutConfig",
+    "RolloutResult",
+    "evaluate",
+    "evaluate_offline",
+]

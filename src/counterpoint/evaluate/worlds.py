@@ -23,7 +23,7 @@ from counterpoint.evaluate.baselines import BASELINES
 from counterpoint.evaluate.closed_loop import ExecutionConfig
 from counterpoint.evaluate.film import Recorder
 from counterpoint.evaluate.lockstep import Delay, EpisodeResult, run_lockstep
-from counterpoint.policy.model_policy import ModelPolicy
+from counterpoint.policy.model_policy import ModelPolicy, load_policy
 from counterpoint.robots.library import load_robot
 from counterpoint.sim.expert.expert import Expert
 from counterpoint.sim.tasks import load_task
@@ -65,7 +65,7 @@ def run_group(group: Group) -> tuple[list[EpisodeResult], list[Path]]:
     if group.policy == "expert":
         outcomes = [_run_expert(world, group.delay_ms, film) for world in worlds]
     else:
-        policy = load_policy(group.policy)
+        policy = named_policy(group.policy)
         execution = group.execution
         if isinstance(policy, ModelPolicy):
             execution = replace(execution, context_s=max(execution.context_s, policy.history_s))
@@ -80,7 +80,7 @@ def run_group(group: Group) -> tuple[list[EpisodeResult], list[Path]]:
 
 
 @lru_cache(maxsize=2)
-def load_policy(name: str) -> Policy:
+def named_policy(name: str) -> Policy:
     """Return the baseline of that name, or load the checkpoint folder of that path.
 
     Raises:
@@ -88,7 +88,7 @@ def load_policy(name: str) -> Policy:
     """
     if name in BASELINES:
         return BASELINES[name]
-    return ModelPolicy(Path(name), threads=1)
+    return load_policy(name, threads=1)
 
 
 def _run_expert(world: World, delay_ms: Delay, after_tick: Callable[[], None]) -> EpisodeResult:

@@ -12,6 +12,7 @@ capacity     cores, disks and network for a fleet, from measured rates
 Quality checks and queries are left to `catalog`, learning to `data` and `train`.
 """
 
+from counterpoint.core.exports import make_callable
 from counterpoint.ingest.formats import FORMATS, knows, open_source
 from counterpoint.ingest.mapping.robot_mapping import FeatureMap, RobotMapping, load_mapping, save_mapping
 from counterpoint.ingest.pipeline.find_logs import find_logs
@@ -42,3 +43,5 @@ __all__ = [
     "prepare",
     "save_mapping",
 ]
+
+make_callable(__name__, "ingest")

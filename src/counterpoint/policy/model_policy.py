@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from counterpoint.core.batch import Batch
-from counterpoint.core.errors import ConfigError, PolicyError
+from counterpoint.core.errors import ConfigError, PolicyError, unknown_name
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.seeding import generator
 from counterpoint.data.encoding.processor import Processor
@@ -90,6 +90,8 @@ class ModelPolicy:
         """
         if not observations:
             return []
+        for observation in observations:
+            self._check_cameras(observation)
         windows = [self.processor.encode_observation(observation) for observation in observations]
         batch = self.processor.pack(windows)
         chunks: list[ActionChunk | None] = [None] * len(windows)
@@ -104,6 +106,21 @@ class ModelPolicy:
             raise PolicyError(f"policy: {len(observations)} observations, {len(answers)} answers")
         self._answers += len(observations)
         return answers
+
+    def _check_cameras(self, observation: Observation) -> None:
+        """Refuse a camera with an unknown name if one that the model uses is missing; raises UnknownNameError."""
+        wanted = self.processor.config.cameras
+        given = [name for name, stream in observation.streams.items() if stream.spec.kind == "image"]
+        unknown = [name for name in given if name not in wanted]
+        if unknown and any(name not in given for name in wanted):
+            raise unknown_name("camera", unknown[0], wanted, hint="(cameras that this policy was trained with)")
+
+    def __repr__(self) -> str:
+        """Return a line: robots, cameras, horizon."""
+        robots = ", ".join(robot.name for robot in self.checkpoint.embodiments)
+        cameras = ", ".join(self.processor.config.cameras) or "none"
+        step = self.checkpoint.training.get("step", "unknown")
+        return f"<ModelPolicy of step {step}: robots {robots}; cameras {cameras}; horizon {self.horizon_s:.2f} s>"
 
     def _sample(self, batch: Batch) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
         """Return sampled values [n, branches, knots, channels] a group."""
@@ -121,3 +138,18 @@ class ModelPolicy:
                 noise=[torch.from_numpy(values).to(self._device) for values in noise],
             )
         return [values.float().cpu().numpy() for values in sampled]
+
+
+def load_policy(
+    path: Path | str,
+    *,
+    steps: int = 8,
+    temperature: float = 0.5,
+    device: torch.device | str = "cpu",
+    threads: int = 0,
+) -> ModelPolicy:
+    """Return the policy of a run folder (its newest checkpoint) or of a checkpoint folder.
+
+    Options and errors are those of `ModelPolicy`.
+    """
+    return ModelPolicy(path, steps=steps, temperature=temperature, device=device, threads=threads)

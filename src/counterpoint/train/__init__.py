@@ -8,3 +8,24 @@
 This package leaves reading windows to `data`, mathematics to `model`, the checkpoint folder to
 `policy`, and judging the result to `evaluate`; it never imports a simulator.
 """
+
+from typing import TYPE_CHECKING
+
+from counterpoint.core.exports import lazy_exports, make_callable
+
+if TYPE_CHECKING:
+    from counterpoint.train.config import DataConfig, TrainConfig
+    from counterpoint.train.recipes import RECIPES, resolve
+    from counterpoint.train.run import TrainedRun, train
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "counterpoint.train.config": ("DataConfig", "TrainConfig"),
+            "counterpoint.train.recipes": ("RECIPES", "resolve"),
+            "counterpoint.train.run": ("TrainedRun", "train"),
+        },
+    )
+    make_callable(__name__, "train")
+
+__all__ = ["RECIPES", "DataConfig", "TrainConfig", "TrainedRun", "resolve", "train"]
