@@ -29,7 +29,9 @@ def module_of(path: Path) -> ModuleType:
 def test_names_are_those_that_type_checkers_see(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (branch,) = [each for each in tree.body if isinstance(each, ast.If)]
-    seen = {(str(each.module), name.name) for each in branch.body if isinstance(each, ast.ImportFrom) for name in each.names}
+    seen = {
+        (str(each.module), name.name) for each in branch.body if isinstance(each, ast.ImportFrom) for name in each.names
+    }
     (call,) = [each for each in ast.walk(branch) if isinstance(each, ast.Dict)]
     offered = {(module, name) for module, names in ast.literal_eval(call).items() for name in names}
     assert offered == seen
