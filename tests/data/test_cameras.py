@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +9,18 @@ import numpy as np
 import pytest
 
 from counterpoint.core.embodiment import StreamSpec
-from counterpoint.core.errors import ConfigError
+from counterpoint.core.errors import StoreError
+from counterpoint.core.policy import Observation
 from counterpoint.core.stream import Stream
-from counterpoint.data.batches.batches import BatchMaker, LoaderConfig
 from counterpoint.data.batches.loader import Loader
+from counterpoint.data.batches.training import TrainingBatches, TrainingReader, training_windows
 from counterpoint.data.encoding.images import frame_patches
 from counterpoint.data.encoding.pack import EncodedWindow
 from counterpoint.data.encoding.processor import Processor
 from counterpoint.data.encoding.windows import WindowConfig
-from counterpoint.data.episodes.selection import Selection
+from counterpoint.data.episodes.selection import Selection, select_episodes
 from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.data.episodes.views import build_missing_views
 from counterpoint.engine import LocalEngine
 from counterpoint.store import Store, StoreWriter, build_video_view
 from counterpoint.store.cloud.publish import publish_views
@@ -55,8 +56,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def maker(source: Store | RemoteStore, view: str, processor: Processor) -> BatchMaker:
-    return BatchMaker([source], processor, LoaderConfig(selection=EVERYTHING, workers=0, view=view))
+def reader_of(source: Store | RemoteStore, view: str, processor: Processor) -> TrainingReader:
+    return training_windows([source], processor, select_episodes([source], EVERYTHING), view=view)
+
+
+def batches_of(source: Store | RemoteStore, processor: Processor) -> TrainingBatches:
+    return TrainingBatches(reader=reader_of(source, "5hz", processor), seed=0, batch_windows=32)
 
 
 def seen(window: EncodedWindow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,21 +74,20 @@ def seen(window: EncodedWindow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return capture, arrival, piece.patches.reshape(len(first), -1, *piece.patches.shape[1:])
 
 
-def test_windows_see_the_pictures_of_the_view_at_their_own_times(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_windows_see_the_pictures_of_the_view_at_their_own_times(root: Path) -> None:
     store = Store.open(root)
     processor = Processor.fit([store], WINDOW, selection=EVERYTHING)
-    with caplog.at_level(logging.WARNING):
-        slow = maker(store, "5hz", processor).window(0, 0)
-        masters = maker(store, "", processor)
-        assert [maker(store, "5hz", processor).window(0, at).images for at in range(3)]
-    (line,) = [record.getMessage() for record in caplog.records if "not in the video view" in record.getMessage()]
-    assert f"counterpoint prepare {root}" in line
-    build_video_view(store, engine=LocalEngine(workers=1))
-    viewed = maker(Store.open(root), "5hz", processor)
-    assert all(np.array_equal(a, b) for a, b in zip(seen(slow), seen(masters.window(0, 0)), strict=True))
+    masters = reader_of(store, "", processor)
+    files = sorted(root.rglob("*"))
+    with pytest.raises(StoreError, match=f"counterpoint prepare {root}"):
+        [reader_of(store, "5hz", processor).sample(0, position) for position in range(12)]
+    assert sorted(root.rglob("*")) == files, "reading writes nothing"
+    episodes = select_episodes([store], EVERYTHING)
+    build_missing_views([store], episodes, WINDOW.cameras, "5hz", progress=False)
+    viewed = reader_of(Store.open(root), "5hz", processor)
     pictures = 0
     for position in range(12):
-        window, other = viewed.window(0, position), masters.window(0, position)
+        window, other = viewed.sample(0, position), masters.sample(0, position)
         np.testing.assert_array_equal(window.decision_s, other.decision_s)
         np.testing.assert_array_equal(window.values, other.values)
         if not other.images:
@@ -116,16 +120,63 @@ def test_workers_and_published_views_give_the_same_batches(root: Path, tmp_path:
     store = Store.open(root)
     build_video_view(store, engine=LocalEngine(workers=1))
     processor = Processor.fit([store], WINDOW, selection=EVERYTHING)
-    expected = [maker(store, "5hz", processor).batch(step).images[0].patches for step in range(2)]
-    with Loader([store], processor, LoaderConfig(selection=EVERYTHING, workers=1)) as loader:
+    expected = [batches_of(store, processor)[step].images[0].patches for step in range(2)]
+    with Loader(batches_of(store, processor), workers=1) as loader:
         for patches in expected:
             np.testing.assert_array_equal(next(loader).images[0].patches, patches)
     url = (tmp_path / "published").as_uri()
     publish_views(store, url)
-    remote = maker(RemoteStore.open(url, cache=tmp_path / "cache"), "5hz", processor)
-    np.testing.assert_array_equal(remote.batch(1).images[0].patches, expected[1])
+    remote = reader_of(RemoteStore.open(url, cache=tmp_path / "cache"), "5hz", processor)
+    local = reader_of(store, "5hz", processor)
+    for index in range(0, len(local), 5):
+        one, other = local[index], remote[index]
+        np.testing.assert_array_equal(one.decision_s, other.decision_s)
+        for here, there in zip(one.images, other.images, strict=True):
+            np.testing.assert_array_equal(here.patches, there.patches)
 
 
-def test_unknown_presets_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"loader\.view: expected 5hz"):
-        LoaderConfig(view="5 hz")
+def test_the_same_picture_gives_the_same_patches_in_training_and_in_serving(root: Path) -> None:
+    """Training scales pictures of the view, serving the robot's own frame: one function, the same patches."""
+    store = Store.open(root)
+    build_video_view(store, engine=LocalEngine(workers=1))
+    config = replace(WINDOW, image_patches=(2, 2))  # 64 pixels become 32
+    processor = Processor.fit([store], config, selection=EVERYTHING)
+    info = store.episodes[0]
+    robot, low = store.embodiment(info.embodiment), store.low(info.episode_id)
+    pictures = store.pictures(info.episode_id, CAMERA.name)
+    assert pictures is not None
+    frames = store.read(info.episode_id, streams=[CAMERA.name]).streams[CAMERA.name]
+    prepared = processor.prepare(robot, low, {CAMERA.name: pictures})
+    for picture in (5, 9, 14):
+        now_ns = int(pictures.arrival_ns[picture]) + 1000
+        trained = processor.encode(prepared, np.array([now_ns]), np.zeros(1, np.float32)).images[0].patches
+        at = int(np.flatnonzero(frames.capture_ns == pictures.capture_ns[picture])[0])
+        known = {name: each.select(each.arrival_ns <= now_ns) for name, each in low.items()}
+        known[CAMERA.name] = frames.select(slice(at, at + 1))
+        observation = Observation(embodiment=robot, now_ns=now_ns, streams=known, ready_ns=now_ns)
+        served = processor.encode_observation(observation).images[0].patches
+        assert served.shape == trained.shape
+        difference = np.abs(served.astype(float) - trained)
+        assert difference.mean() < 2.5
+        assert difference.max() < 16
+        nearest_pixels = frames.values[at, ::2, ::2].reshape(2, 16, 2, 16, 3).transpose(0, 2, 1, 3, 4)
+        assert np.abs(served.astype(float) - nearest_pixels.reshape(served.shape)).mean() > 0
+
+
+def test_arrival_jitter_delays_cameras_too(root: Path) -> None:
+    store = Store.open(root)
+    config = replace(WINDOW, latency_jitter_s=0.3, cameras=(CAMERA.name,))
+    processor = Processor.fit([store], config, selection=EVERYTHING)
+    reader = reader_of(store, "", processor)
+    late = []
+    for position in range(24):
+        window = reader.sample(0, position)
+        if window.images:
+            place = window.images[0].place
+            delay_s = window.arrival_s[place] - window.capture_s[place] - LATE_NS / 1e9
+            assert np.ptp(delay_s) < 1e-4, "one delay for all pictures of a window"
+            assert window.arrival_s[place].max() <= window.decision_s[-1] + 1e-6
+            late.append(float(delay_s[0]))
+    assert len(late) > 8
+    assert min(late) < 0.1
+    assert 0.2 < max(late) <= 0.3

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from counterpoint.core.embodiment import StreamSpec
+from counterpoint.core.embodiment import Embodiment, StreamSpec
 from counterpoint.core.errors import EmbodimentError, StreamError, UnknownNameError
 from counterpoint.core.seeding import generator
 from counterpoint.core.stream import Stream
-from counterpoint.data.encoding.pack import EncodedWindow
+from counterpoint.data.encoding.pack import EncodedWindow, pack
 from counterpoint.data.encoding.processor import Processor
 from counterpoint.data.encoding.text import text_features
 from counterpoint.data.encoding.tracks import arrivals_of
@@ -30,14 +31,26 @@ WORD_LIFT = [718, 3593, 889, 3093]
 Visible = list[tuple[bytes, float, float, bytes]]
 
 
+def encode_window(
+    processor: Processor,
+    robot: Embodiment,
+    streams: dict[str, Stream],
+    times: NDArray[np.int64],
+    delay: NDArray[np.float32],
+    rng: np.random.Generator | None = None,
+) -> EncodedWindow:
+    return processor.encode(processor.prepare(robot, streams), times, delay, rng=rng)
+
+
 def decisions(seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     low, high = PROCESSOR.prepare(ROBOT, STREAMS).bounds_ns(PROCESSOR.config)
-    return draw_decisions(PROCESSOR.config, low, high, generator(seed))
+    rng = generator(seed)
+    return draw_decisions(PROCESSOR.config, low, high, rng.random(), rng)
 
 
 def encoded(streams: dict[str, Stream], times: np.ndarray[tuple[int], np.dtype[np.int64]], seed: int) -> EncodedWindow:
     rng = generator(seed, "encode")
-    return PROCESSOR.encode_window(ROBOT, streams, times, np.zeros(len(times), np.float32), rng)
+    return encode_window(PROCESSOR, ROBOT, streams, times, np.zeros(len(times), np.float32), rng)
 
 
 def seen_by(window: EncodedWindow, branch: int) -> Visible:
@@ -115,7 +128,7 @@ def test_the_newest_arrived_event_wins_where_arrivals_overtake() -> None:
 
 def test_tokens_carry_true_times_in_order_of_arrival() -> None:
     times = decisions(1)
-    window = PROCESSOR.encode_window(ROBOT, STREAMS, times, np.zeros(8, np.float32))
+    window = encode_window(PROCESSOR, ROBOT, STREAMS, times, np.zeros(8, np.float32))
     assert (np.diff(window.arrival_s) >= 0).all()
     assert (window.arrival_s >= window.capture_s).all()
     stream = STREAMS["object/0"]
@@ -126,7 +139,7 @@ def test_tokens_carry_true_times_in_order_of_arrival() -> None:
 
 def test_relation_tokens_say_where_the_object_is_from_the_tool() -> None:
     times = decisions(2)
-    window = PROCESSOR.encode_window(ROBOT, STREAMS, times, np.zeros(8, np.float32))
+    window = encode_window(PROCESSOR, ROBOT, STREAMS, times, np.zeros(8, np.float32))
     piece = next(p for p in window.vectors if p.layout.channels[0].quantity == "relative_position" and len(p.place) > 1
                  and p.layout.channels[0].part == "object")  # fmt: skip
     tool, target = STREAMS["tool_pose"], STREAMS["object/0"].values[0, :3]
@@ -143,7 +156,7 @@ def test_relation_tokens_say_how_the_object_moves() -> None:
     times = decisions(2)
     moving = {**STREAMS, "object/0": replace(still, values=values)}
     for streams, wanted in ((STREAMS, 0.0), (moving, 0.5)):
-        window = PROCESSOR.encode_window(ROBOT, streams, times, np.zeros(8, np.float32))
+        window = encode_window(PROCESSOR, ROBOT, streams, times, np.zeros(8, np.float32))
         piece = next(p for p in window.vectors if p.layout.channels[-1].name == "velocity/z")
         np.testing.assert_allclose(piece.values[-1, -3:], [0.0, wanted, 0.0], atol=1e-3)
 
@@ -151,15 +164,15 @@ def test_relation_tokens_say_how_the_object_moves() -> None:
 def test_an_episode_without_object_has_no_relation_and_is_encoded() -> None:
     bare = {name: stream for name, stream in STREAMS.items() if name != "object/0"}
     times, delay = decisions(3), np.zeros(8, np.float32)
-    with_object = PROCESSOR.encode_window(ROBOT, STREAMS, times, delay)
-    without = PROCESSOR.encode_window(ROBOT, bare, times, delay)
+    with_object = encode_window(PROCESSOR, ROBOT, STREAMS, times, delay)
+    without = encode_window(PROCESSOR, ROBOT, bare, times, delay)
     assert len(with_object.vectors) == len(without.vectors) + 2
     np.testing.assert_array_equal(with_object.values, without.values)
 
 
 def test_latency_jitter_delays_arrival_but_never_beyond_the_decision_that_sees_it() -> None:
     times = decisions(4)
-    plain = PROCESSOR.encode_window(ROBOT, STREAMS, times, np.zeros(8, np.float32))
+    plain = encode_window(PROCESSOR, ROBOT, STREAMS, times, np.zeros(8, np.float32))
     late = encoded(STREAMS, times, 4)
     assert late.arrival_s.max() <= late.decision_s[-1] + 1e-6
     assert (late.arrival_s - late.capture_s).max() > (plain.arrival_s - plain.capture_s).max()
@@ -180,7 +193,7 @@ def test_past_actions_are_dropped_in_the_share_asked_for() -> None:
 def test_knots_beyond_the_last_action_are_not_valid() -> None:
     last = int(STREAMS["action"].capture_ns[-1])
     times = np.array([last - 10**9, last - 200_000_000, last], dtype=np.int64)
-    window = PROCESSOR.encode_window(ROBOT, STREAMS, times, np.zeros(3, np.float32))
+    window = encode_window(PROCESSOR, ROBOT, STREAMS, times, np.zeros(3, np.float32))
     assert window.valid.sum(axis=1).tolist() == [16, 5, 1]
 
 
@@ -211,13 +224,13 @@ def test_images_become_patches_of_the_newest_frame() -> None:
     camera = Stream(spec=spec, capture_ns=capture, arrival_ns=capture + 1000, values=frames)
     processor = replace(PROCESSOR, config=WindowConfig(branches=1, cameras=("camera/front",), patch=8))
     now = np.array([int(capture[30]) + 5000])
-    window = processor.encode_window(ROBOT, {**STREAMS, "camera/front": camera}, now, np.zeros(1, np.float32))
+    window = encode_window(processor, ROBOT, {**STREAMS, "camera/front": camera}, now, np.zeros(1, np.float32))
     (piece,) = window.images
     assert piece.patches.shape == (16, 8, 8, 3)
     assert (piece.patches[:8, ..., 0] == 30).all()
     assert (piece.patches[8:] == 0).all()
     np.testing.assert_allclose(piece.position[0], [0.125, 0.125])
-    batch = processor.pack([window, window])
+    batch = pack([window, window])
     assert batch.images[0].patches.shape[0] == 32
 
 
@@ -225,11 +238,11 @@ def test_missing_and_foreign_streams_are_errors_that_say_so() -> None:
     times, delay = decisions(7), np.zeros(8, np.float32)
     renamed = {("proprioceptions" if n == "proprioception" else n): s for n, s in STREAMS.items()}
     with pytest.raises(UnknownNameError, match="did you mean 'proprioceptions'"):
-        PROCESSOR.encode_window(ROBOT, renamed, times, delay)
+        encode_window(PROCESSOR, ROBOT, renamed, times, delay)
     with pytest.raises(UnknownNameError, match="synthetic_7"):
-        PROCESSOR.encode_window(replace(ROBOT, name="synthetic_77"), STREAMS, times, delay)
+        encode_window(PROCESSOR, replace(ROBOT, name="synthetic_77"), STREAMS, times, delay)
     with pytest.raises(EmbodimentError, match="joint_1"):
-        PROCESSOR.encode_window(replace(ROBOT, acting=ROBOT.acting[::-1]), STREAMS, times, delay)
+        encode_window(PROCESSOR, replace(ROBOT, acting=ROBOT.acting[::-1]), STREAMS, times, delay)
     early = times - 3600 * 10**9
     with pytest.raises(StreamError, match="no proprioception had arrived"):
-        PROCESSOR.encode_window(ROBOT, STREAMS, early, delay)
+        encode_window(PROCESSOR, ROBOT, STREAMS, early, delay)

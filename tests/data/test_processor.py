@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import CheckpointError, PolicyError, UnknownNameError
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.seeding import generator
-from counterpoint.core.stream import vector_stream
+from counterpoint.core.stream import Stream, vector_stream
 from counterpoint.data.encoding.acting import acting_track, base_at, denormalise, knots, normalise
+from counterpoint.data.encoding.pack import EncodedWindow, pack
 from counterpoint.data.encoding.processor import Processor
-from counterpoint.data.encoding.windows import WindowConfig
 from counterpoint.data.episodes.selection import Selection
 from counterpoint.data.episodes.source import MemorySource
 from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode, synthetic_source
@@ -28,6 +29,17 @@ ALL = Selection(split="all")
 ROBOT = synthetic_embodiment(7)
 EPISODES = [synthetic_episode(ROBOT, i, seed=1) for i in range(6)]
 PROCESSOR = Processor.fit([MemorySource(EPISODES)], selection=ALL)
+
+
+def encode_window(
+    processor: Processor,
+    robot: Embodiment,
+    streams: dict[str, Stream],
+    times: NDArray[np.int64],
+    delay: NDArray[np.float32],
+    rng: np.random.Generator | None = None,
+) -> EncodedWindow:
+    return processor.encode(processor.prepare(robot, streams), times, delay, rng=rng)
 
 
 def observation(episode: Episode, now_ns: int, delay_s: float, committed: ActionChunk | None = None) -> Observation:
@@ -60,7 +72,7 @@ def test_decoded_targets_are_the_logged_action(seed: int) -> None:
     episode = EPISODES[seed % 6]
     action = episode.streams["action"]
     now = int(rng.integers(action.capture_ns[0] + 10**8, action.capture_ns[-1] - 10**9))
-    window = PROCESSOR.encode_window(ROBOT, episode.streams, np.array([now]), np.zeros(1, np.float32))
+    window = encode_window(PROCESSOR, ROBOT, episode.streams, np.array([now]), np.zeros(1, np.float32))
     chunk = PROCESSOR.decode(ROBOT, window.values[0], window.base[0], now)
     for i, name in enumerate(chunk.channel_names):
         t0 = action.capture_ns[0]
@@ -87,7 +99,7 @@ def test_serving_encodes_a_moment_as_training_does() -> None:
     now = episode.start_ns + 2_500_000_000 + 12_345
     serving = PROCESSOR.encode_observation(observation(episode, now, 0.0))
     times = PROCESSOR.config.serving_times_ns(now)
-    training = PROCESSOR.encode_window(ROBOT, episode.streams, times, np.zeros(len(times), np.float32))
+    training = encode_window(PROCESSOR, ROBOT, episode.streams, times, np.zeros(len(times), np.float32))
     np.testing.assert_array_equal(serving.capture_s, training.capture_s)
     np.testing.assert_array_equal(serving.arrival_s, training.arrival_s)
     assert len(serving.vectors) == len(training.vectors) == 5
@@ -104,7 +116,7 @@ def test_serving_encodes_a_moment_as_training_does() -> None:
 def test_committed_commands_enter_as_training_would_encode_them() -> None:
     episode = EPISODES[1]
     now = episode.start_ns + 10**9
-    training = PROCESSOR.encode_window(ROBOT, episode.streams, np.array([now]), np.zeros(1, np.float32))
+    training = encode_window(PROCESSOR, ROBOT, episode.streams, np.array([now]), np.zeros(1, np.float32))
     chunk = PROCESSOR.decode(ROBOT, training.values[0], training.base[0], now)
     serving = PROCESSOR.encode_observation(observation(episode, now, 0.2, chunk))
     np.testing.assert_allclose(serving.values[0, :4], training.values[0, :4], atol=2e-3)
@@ -176,12 +188,12 @@ def test_robots_of_many_sizes_share_a_batch_without_padding() -> None:
     processor = Processor.fit(sources, selection=ALL)
     windows = []
     for source in sources:
-        entry = source.episodes[0]
-        streams = source.low(entry.episode_id)
+        episode = source.episodes[0]
+        streams = episode.streams
         times = streams["action"].capture_ns[10] + np.arange(8) * 200_000_000
         delay = np.zeros(8, np.float32)
-        windows.append(processor.encode_window(source.embodiment(entry.embodiment), streams, times, delay))
-    batch = processor.pack(windows)
+        windows.append(encode_window(processor, episode.embodiment, streams, times, delay))
+    batch = pack(windows)
     assert sorted(group.values.shape[-1] for group in batch.acting) == [6, 7, 16, 26]
     assert batch.num_windows == 4
     slots = np.concatenate([*(g.slot for g in batch.vectors), *(g.slot for g in batch.texts)])
@@ -203,7 +215,7 @@ def test_channels_that_never_move_do_not_blow_up() -> None:
         },
     )
     processor = Processor.fit([MemorySource([still])], selection=ALL)
-    window = processor.encode_window(ROBOT, still.streams, time_ns[50:58], np.zeros(8, np.float32))
+    window = encode_window(processor, ROBOT, still.streams, time_ns[50:58], np.zeros(8, np.float32))
     assert np.abs(window.values).max() < 1e-3
     assert all(np.abs(piece.values).max() < 1e-3 for piece in window.vectors)
     chunk = processor.decode(ROBOT, np.full((16, 7), 3.0, np.float32), window.base[0], 0)
@@ -223,11 +235,3 @@ def test_joints_that_are_not_measured_act_relative_to_the_newest_command() -> No
     values, valid = knots(track, np.array([250_000_000]), np.array([50_000_000, 200_000_000]))
     np.testing.assert_allclose(values.ravel(), [3.0, 4.0])
     assert valid.tolist() == [[True, False]]
-
-
-def test_extending_to_a_new_robot_leaves_the_known_ones_alone() -> None:
-    new = synthetic_source(2, 16, seed=9)
-    wider = PROCESSOR.extended([new], selection=ALL)
-    assert sorted(wider.robots) == ["synthetic_16", "synthetic_7"]
-    assert wider.robots["synthetic_7"] is PROCESSOR.robots["synthetic_7"]
-    assert WindowConfig() == wider.config

@@ -20,7 +20,7 @@ def test_decisions_stay_inside_the_episode_and_never_go_back(seed: int, room_s: 
     config = WindowConfig(branches=branches)
     low = 10**18
     high = low + int(room_s * 1e9)
-    times = draw_decisions(config, low, high, generator(seed))
+    times = draw_decisions(config, low, high, generator(seed, "centre").random(), generator(seed))
     assert times.shape == (branches,)
     assert times[0] >= low
     assert times[-1] <= high
@@ -34,7 +34,7 @@ def test_decisions_stay_inside_the_episode_and_never_go_back(seed: int, room_s: 
 def test_both_ends_of_an_episode_are_seen_about_as_often_as_its_middle() -> None:
     config = WindowConfig()
     rng = generator(3)
-    times = np.concatenate([draw_decisions(config, 0, 8 * 10**9, rng) for _ in range(2000)]) / 1e9
+    times = np.concatenate([draw_decisions(config, 0, 8 * 10**9, rng.random(), rng) for _ in range(2000)]) / 1e9
     counts, _ = np.histogram(times, bins=8, range=(0.0, 8.0))
     assert counts.min() > 0.6 * counts.mean()
 

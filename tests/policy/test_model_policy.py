@@ -15,8 +15,8 @@ Sources = tuple[EpisodeSource, ...]
 
 
 def observe(source: EpisodeSource, row: int = 60, delay_s: float = 0.0, committed: bool = False) -> Observation:
-    entry = source.episodes[0]
-    embodiment, streams = source.embodiment(entry.embodiment), source.low(entry.episode_id)
+    facts = source.flat().to_pylist()[0]
+    embodiment, streams = source.embodiment(facts["robot"]), source.low(facts["episode_id"])
     now_ns = int(streams["proprioception"].capture_ns[row])
     action = streams["action"]
     chunk = ActionChunk(

@@ -18,16 +18,19 @@ from moto.server import ThreadedMotoServer
 from counterpoint.catalog.marks import CHECKED_SCHEMA, MARKS_SCHEMA, save_marks
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import StoreError, UnknownNameError
-from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
+from counterpoint.data.batches.arrays import ArrayConfig, ArrayDataset
+from counterpoint.data.batches.training import training_windows
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.episodes.selection import Selection, select_episodes
 from counterpoint.engine import LocalEngine
-from counterpoint.store import Store, StoreWriter, build_video_view
+from counterpoint.store import Store, StoreWriter, build_video_view, open_store
 from counterpoint.store.cloud.objects import ObjectFolder
 from counterpoint.store.cloud.publish import publish_views
 from counterpoint.store.cloud.remote import RemoteStore
 
 MakeEpisode = Callable[..., Episode]
 KEYS = {"access_key_id": "one", "secret_access_key": "two", "region": "us-east-1"}
-OPTIONS = WindowOptions(seconds=1.0)
+OPTIONS = ArrayConfig(seconds=1.0, pixels="yuv420")
 PLAIN = {"Content-Type": "text/plain"}
 
 
@@ -87,18 +90,13 @@ def store(tmp_path: Path, make_episode: MakeEpisode) -> Store:
 
 
 def check_same(remote: RemoteStore, store: Store) -> None:
-    here, there = WindowDataset([store], OPTIONS), WindowDataset([remote], OPTIONS)
+    here, there = ArrayDataset([store], OPTIONS), ArrayDataset([remote], OPTIONS)
     assert len(here) == len(there)
     for index in range(0, len(here), 3):
         one, other = here[index], there[index]
-        assert (one.episode_id, one.start_ns, one.robot) == (other.episode_id, other.start_ns, other.robot)
-        assert list(one.streams) == list(other.streams)
-        for name, stream in one.streams.items():
-            np.testing.assert_array_equal(other.streams[name].arrival_ns, stream.arrival_ns)
-            np.testing.assert_array_equal(other.streams[name].values, stream.values)
-        assert list(one.images) == list(other.images)
-        for name, image in one.images.items():
-            np.testing.assert_array_equal(other.images[name].values, image.values)
+        assert list(one) == list(other)
+        for key, values in one.items():
+            np.testing.assert_array_equal(np.asarray(other[key]), np.asarray(values))
 
 
 def test_windows_from_a_bucket_equal_those_from_the_disk(bucket: Bucket, store: Store, tmp_path: Path) -> None:
@@ -119,7 +117,7 @@ def test_the_same_through_a_file_url(store: Store, tmp_path: Path) -> None:
     remote = RemoteStore.open(url, cache=tmp_path / "cache")
     check_same(remote, store)
     with pytest.raises(StoreError, match="only training views are published"):
-        WindowDataset([remote], WindowOptions(view=None, pixels="rgb"))[0]
+        ArrayDataset([remote], ArrayConfig(view=""))[0]
     with pytest.raises(UnknownNameError, match="10hz"):
         remote.video_view("10hz")
 
@@ -136,8 +134,8 @@ def test_dropped_ranges_are_left_out_there_too(store: Store, tmp_path: Path) -> 
     save_marks(store.root, pa.Table.from_pylist([row], schema=MARKS_SCHEMA), CHECKED_SCHEMA.empty_table(), {})
     url = (tmp_path / "published").as_uri()
     publish_views(store, url)
-    remote = WindowDataset([RemoteStore.open(url, cache=tmp_path / "cache")], OPTIONS)
-    assert remote.left_out_s == WindowDataset([store], OPTIONS).left_out_s > 1.5
+    remote = ArrayDataset([RemoteStore.open(url, cache=tmp_path / "cache")], OPTIONS)
+    assert remote.reader.left_out_s == ArrayDataset([store], OPTIONS).reader.left_out_s > 1.5
     check_same(RemoteStore.open(url, cache=tmp_path / "cache"), store)
 
 
@@ -150,14 +148,13 @@ def test_cache_stays_within_its_bytes_and_blocks_come_once_an_epoch(
     assert whole.cache.fetched == 15
     limit = whole.cache.num_bytes * 5 // 8  # room for a pool of four blocks
     remote = RemoteStore.open(bucket.url, cache=tmp_path / "small", options=bucket.options, cache_bytes=limit)
-    dataset = WindowDataset([remote], OPTIONS)
-    stream = dataset.stream(3)
-    for _ in range(len(dataset)):
-        next(stream)
+    reader = ArrayDataset([remote], OPTIONS).reader
+    for position in range(len(reader)):
+        reader.sample(3, position)
         assert remote.cache.num_bytes <= limit
     assert remote.cache.fetched == 15
-    for _ in range(2 * len(dataset)):
-        next(stream)
+    for position in range(len(reader), 3 * len(reader)):
+        reader.sample(3, position)
     assert remote.cache.fetched <= 3 * 15
     tiny = RemoteStore.open(bucket.url, cache=tmp_path / "tiny", options=bucket.options, cache_bytes=1)
     check_same(tiny, store)
@@ -225,3 +222,24 @@ def test_wrong_credentials_say_so(bucket: Bucket, tmp_path: Path) -> None:
 def test_pictures_must_be_in_the_view(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not in the video view '10hz'"):
         publish_views(store, (tmp_path / "p").as_uri(), preset="10hz")
+
+
+def test_training_reads_from_a_bucket(
+    bucket: Bucket, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address of a publication takes the place of a store's folder; the windows are the same."""
+    publish_views(store, bucket.url, options=bucket.options)
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path))
+    for name, value in {**KEYS, "endpoint": bucket.endpoint, "allow_http": "true"}.items():
+        monkeypatch.setenv(f"AWS_{name.upper()}", value)
+    selection = Selection(split="all")
+    processor = Processor.fit([store], selection=selection)
+    remote = open_store(Path(bucket.url))
+    assert isinstance(remote, RemoteStore)
+    here, there = (
+        training_windows([source], processor, select_episodes([source], selection)) for source in (store, remote)
+    )
+    assert len(here) == len(there)
+    for index in range(0, len(here), 7):
+        np.testing.assert_array_equal(here[index].decision_s, there[index].decision_s)
+        np.testing.assert_array_equal(here[index].values, there[index].values)

@@ -13,7 +13,6 @@ import pytest
 from counterpoint.catalog.mixtures.freeze import MixtureRequest, PartRequest, freeze
 from counterpoint.catalog.mixtures.mixture import Mixture, SplitSettings, save_mixture
 from counterpoint.core.errors import StoreError
-from counterpoint.data.batches.sampler import WindowSampler
 from counterpoint.data.episodes.selection import select_episodes
 from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
 from counterpoint.store import Store, StoreWriter
@@ -52,8 +51,9 @@ def test_a_run_takes_what_the_mixture_says(frozen: Frozen, make_config: Callable
     tested = {reference.episode_id for references in held_out.values() for reference in references}
     assert tested == set(mixture.rows("test")["episode_id"].to_pylist())
     assert not tested & chosen
-    sampler = WindowSampler(data.episodes, seed=0)
-    drawn = Counter(sampler.window(step, 0)[0].embodiment for step in range(4000))
+    order = data.windows.order(seed=0)
+    windows = [data.windows.window(order[position]) for position in range(4000)]
+    drawn = Counter(data.sources[one.source].flat()["robot"][one.row].as_py() for one in windows)
     share = drawn[mixture.rows("train", "rare")["robot"][0].as_py()] / 4000
     assert share == pytest.approx(0.2, abs=0.03)
 

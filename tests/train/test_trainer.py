@@ -9,15 +9,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor
 
 from counterpoint.core.errors import CheckpointError, ConfigError, TrainingError
 from counterpoint.core.records import read_records
-from counterpoint.data.episodes.source import EpisodeSource
+from counterpoint.data.episodes.source import EpisodeSource, MemorySource
+from counterpoint.data.episodes.synthetic import synthetic_source
 from counterpoint.policy.checkpoint import list_checkpoints, load_checkpoint, load_resume_state
 from counterpoint.train.config import DataConfig, TrainConfig
+from counterpoint.train.distributed import World
+from counterpoint.train.episodes import open_batches, open_data
 from counterpoint.train.optimizer import OptimizerConfig
 from counterpoint.train.schedule import rate_factor
 from counterpoint.train.trainer import TrainResult, train
@@ -165,3 +169,26 @@ def test_bad_share_is_refused_by_name() -> None:
 def test_weights_name_every_robot() -> None:
     with pytest.raises(ConfigError, match="no weight for panda, iiwa14"):
         DataConfig(robots=("ur5e", "panda", "iiwa14"), weights={"ur5e": 1.0})
+
+
+class CountingSource(MemorySource):
+    """A source that counts how often its episodes are listed."""
+
+    listed = 0
+
+    def flat(self) -> pa.Table:
+        self.listed += 1
+        return super().flat()
+
+
+def test_episodes_are_chosen_once_a_run(make_config: Make) -> None:
+    """However many microbatches a step has: `large` has 64."""
+    counts = []
+    for num_microbatches in (1, 64):
+        source = CountingSource(synthetic_source(6, 4, 0).episodes)
+        config = make_config(batch_windows=64, num_microbatches=num_microbatches, loader_workers=0)
+        data = open_data(config, [source])
+        with open_batches(config, data, World(device=torch.device("cpu")), 0) as batches:
+            counts.append(source.listed)
+            assert next(batches).num_windows == 64 // num_microbatches
+    assert counts[0] == counts[1] <= 3

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from counterpoint.core.errors import CounterpointError
 from counterpoint.store import Store
 
 
@@ -28,13 +26,7 @@ class Portion:
 
 
 def portions(store: Store, episode_ids: Sequence[str], size: int) -> list[Portion]:
-    """Cut episodes into portions of at most `size`.
-
-    Reads the first episode, so that a missing training view is built once, before many processes want it.
-    """
-    if episode_ids:
-        with suppress(CounterpointError):  # a damaged episode is reported by whoever reads its portion
-            store.low(episode_ids[0])
+    """Cut episodes into portions of at most `size`."""
     run = time.time_ns()
     return [
         Portion(root=store.root, run=run, episode_ids=tuple(episode_ids[first : first + size]))

@@ -1,9 +1,10 @@
-"""From episodes to batches: windows, normalisation, order, loading; and back from values to commands.
+"""The one road from stores to batches: `episodes` (sources, selection, marks), `encoding`, `batches`.
 
-    EpisodeSource -> WindowSampler (which moments) -> Processor.encode -> pack -> Batch
-    Observation   -> Processor.encode_observation  -> pack -> Batch -> model -> Processor.decode -> ActionChunk
+    position --order--> window --EpisodeSource--> Recording --transform--> sample --pack--> Batch
+                                                              |
+              TrainingTransform: Processor.encode             ArrayTransform: plain arrays under LeRobot's names
 
-    WindowDataset -> WindowOrder (which windows) -> StreamWindow   streams at their own times, for other models
+    Observation --Processor.encode_observation--> pack --> Batch --model--> Processor.decode --> ActionChunk
 
 Training and serving run the same encoding code. This package leaves files to `store`, learning to `model`.
 """

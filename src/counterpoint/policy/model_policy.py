@@ -12,6 +12,7 @@ from counterpoint.core.batch import Batch
 from counterpoint.core.errors import ConfigError, PolicyError, unknown_name
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.seeding import generator
+from counterpoint.data.encoding.pack import pack
 from counterpoint.data.encoding.processor import Processor
 from counterpoint.model.tensors import to_tensors
 from counterpoint.policy.checkpoint import Checkpoint, load_checkpoint
@@ -93,7 +94,7 @@ class ModelPolicy:
         for observation in observations:
             self._check_cameras(observation)
         windows = [self.processor.encode_observation(observation) for observation in observations]
-        batch = self.processor.pack(windows)
+        batch = pack(windows)
         chunks: list[ActionChunk | None] = [None] * len(windows)
         for group, sampled in zip(batch.acting, self._sample(batch), strict=True):
             for row, values in zip(group.window.tolist(), sampled, strict=True):

@@ -12,7 +12,7 @@ from counterpoint.core.errors import StoreError
 from counterpoint.engine import Engine, LocalEngine
 from counterpoint.store.files.mapped import locked, remove_left_overs
 from counterpoint.store.reader import Store
-from counterpoint.store.views.low import LowView, merge_shards, write_shards
+from counterpoint.store.views.low import LowView, merge_shards, remove_damaged, write_shards
 from counterpoint.store.views.low_places import keys_of
 
 TASK_EPISODES = 512
@@ -64,6 +64,7 @@ def build_low_view(
         if not is_builder:
             raise StoreError(f"{view.folder}: cannot be written; is the store read-only, or another process building?")
         remove_left_overs(view.folder)
+        remove_damaged(view.folder)
         places = np.arange(len(store)) if episode_ids is None else store.places(episode_ids)
         pending = places[_missing(store, view, places)]
         tasks = [

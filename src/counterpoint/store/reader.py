@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +23,6 @@ from counterpoint.store.files.blocks import DAMAGED, Columns, columns_to_stream,
 from counterpoint.store.files.descriptions import Descriptions
 from counterpoint.store.files.layout import STREAMS, check_store, episode_folder, next_step
 from counterpoint.store.files.manifest import EpisodeInfo, StreamInfo
-from counterpoint.store.files.mapped import locked
 from counterpoint.store.index.episode_index import EpisodeIndex
 from counterpoint.store.index.episode_list import EpisodeList
 from counterpoint.store.index.refresh import Problem, load_index
@@ -31,15 +30,13 @@ from counterpoint.store.index.rows import FLAT, FLAT_SOURCE, SCHEMA, nested_tabl
 from counterpoint.store.lazy_frames import LazyFrames
 from counterpoint.store.sequence import EpisodeSequence
 from counterpoint.store.verify import verify_store
-from counterpoint.store.views.low import LowView, merge_shards, write_shards
-from counterpoint.store.views.low_places import key_of
+from counterpoint.store.views.low import LowView
+from counterpoint.store.views.pictures import CameraPictures, pictures_of_frames, pictures_of_view
 from counterpoint.store.views.video_view import ViewFrames
 
 logger = logging.getLogger(__name__)
 
 CACHED_EPISODES = 16_384
-BLOCK_EPISODES = 256
-"""Episodes whose view is built when one of them is asked for and has none."""
 OFFERED_NAMES = 2_000
 PARALLEL_EPISODES = 64
 """A smaller store is checked before other processes have started."""
@@ -244,10 +241,10 @@ class Store(EpisodeSequence):
         )
 
     def low(self, episode_id: str) -> dict[str, Stream]:
-        """Return all vector and text streams of an episode, zero-copy from the memory-mapped view.
+        """Return all vector and text streams of an episode; read-only arrays.
 
-        Where an episode has no view yet, the views of it and its neighbours are built first; build that of
-        many episodes with `build_low_view`. Arrays are read-only.
+        They point into the memory-mapped view where `counterpoint prepare` (or `build_low_view`) has built it, else
+        they are read from the episode's master each time, which is many times slower. Nothing is written.
 
         Raises:
             StoreError: the episode is damaged.
@@ -257,8 +254,11 @@ class Store(EpisodeSequence):
             self._low.move_to_end(episode_id)
             return self._low[episode_id]
         info = self.info(episode_id)
-        columns = self._view.columns(info) or self._built(info)
-        kept = {s.name: self._stream(info, s, columns[s.name]) for s in info.streams if s.kind != "image"}
+        columns = self._view.columns(info)
+        found = columns or self.read_master(info)
+        kept = {s.name: self._stream(info, s, found[s.name]) for s in info.streams if s.kind != "image"}
+        if columns is None:
+            return kept  # copies, not views of a mapped file: many of them would fill the memory
         self._low[episode_id] = kept
         if len(self._low) > CACHED_EPISODES:
             self._low.popitem(last=False)
@@ -280,6 +280,39 @@ class Store(EpisodeSequence):
         found = info.stream(stream)
         assert found is not None  # _image_columns raised otherwise
         return self._pixels(info, found, columns.pts[samples])
+
+    def cameras(self, episode_id: str) -> tuple[str, ...]:
+        """Return the names of the cameras of which an episode has pictures, sorted; raises UnknownNameError."""
+        info = self.info(episode_id)
+        return tuple(sorted(each.name for each in info.streams if each.kind == "image" and each.samples))
+
+    def pictures(self, episode_id: str, stream: str, view: str = "5hz") -> CameraPictures | None:
+        """Return the pictures of a camera, decoded on demand; None where the episode has no such camera.
+
+        Args:
+            episode_id: the episode.
+            stream: the camera's stream.
+            view: preset of the video view to decode from; empty for the masters, slowly.
+
+        Raises:
+            StoreError: the camera is not in that view. UnknownNameError: no such episode.
+        """
+        info = self.info(episode_id)
+        found = info.stream(stream)
+        if found is None or found.kind != "image" or not found.samples:
+            return None
+        if not view:
+            columns = self._image_columns(episode_id, stream)
+            return pictures_of_frames(
+                columns.capture_ns, columns.arrival_ns, partial(self._pictures, info, found, columns.pts)
+            )
+        views = self.video_view(view)
+        if not views.has(info.content_sha256, stream):
+            raise StoreError(
+                f"episode {episode_id!r}, stream {stream!r}: not in the video view {view!r}; build it with "
+                f"'counterpoint prepare {self.root}', or decode the masters with view=''"
+            )
+        return pictures_of_view(views.stream(info.content_sha256, stream))
 
     def video_view(self, preset: str = "5hz") -> ViewFrames:
         """Return the video training view in that preset, as far as it is built: small pictures, quickly decoded."""
@@ -306,25 +339,7 @@ class Store(EpisodeSequence):
         images = [each.name for each in info.streams if each.kind == "image"]
         if stream not in images:
             raise unknown_name("image stream", stream, images, hint=f"(episode {episode_id})")
-        return (self._view.columns(info) or self._built(info))[stream]
-
-    def _built(self, info: EpisodeInfo) -> dict[str, Columns]:
-        """Build the view of a block of episodes with `info` in it; the master's samples where that cannot be."""
-        with locked(self._view.folder, 0.0) as is_builder:
-            found = self._view.columns(info)  # another process may have been quicker
-            if found is None and is_builder:
-                try:
-                    write_shards(self._view.folder, self._block(info), self.read_master)
-                    merge_shards(self._view.folder)
-                except (OSError, StoreError) as error:
-                    logger.info("%s: no training view (%s); reading the masters instead", self.root, error)
-        return found or self._view.columns(info) or self.read_master(info)
-
-    def _block(self, info: EpisodeInfo) -> list[EpisodeInfo]:
-        first = self._place(info.episode_id) // BLOCK_EPISODES * BLOCK_EPISODES
-        infos = self.at(np.arange(first, min(first + BLOCK_EPISODES, len(self))))
-        keys = np.asarray([key_of(each.content_sha256) for each in infos], np.uint64)
-        return [each for each, is_missing in zip(infos, self._view.missing(keys), strict=True) if is_missing]
+        return (self._view.columns(info) or self.read_master(info))[stream]
 
     def read_master(self, info: EpisodeInfo) -> dict[str, Columns]:
         """Read all samples but the pixels from the episode's own folder; raises StoreError where it is damaged."""
@@ -375,3 +390,8 @@ class Store(EpisodeSequence):
             raise StoreError(
                 f"episode {info.episode_id!r}, stream {stream.name!r}: {error}; {next_step(self.root)}"
             ) from error
+
+    def _pictures(
+        self, info: EpisodeInfo, stream: StreamInfo, pts: NDArray[np.int64], samples: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        return self._pixels(info, stream, pts[samples])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from counterpoint.catalog.mixtures.mixture import check_mixture, read_mixture
 from counterpoint.core.batch import Batch
@@ -13,12 +11,13 @@ from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.records import Json
 from counterpoint.core.seeding import stable_hash
-from counterpoint.data.batches.loader import Loader, LoaderConfig
-from counterpoint.data.encoding.dropped import Usable, usable_episodes
+from counterpoint.data.batches.loader import Loader
+from counterpoint.data.batches.training import TrainingBatches, TrainingReader, training_windows
 from counterpoint.data.encoding.processor import Processor
-from counterpoint.data.episodes.selection import EpisodeReference, select_episodes
+from counterpoint.data.episodes.selection import ChosenEpisodes, select_episodes
 from counterpoint.data.episodes.source import EpisodeSource
-from counterpoint.store import Store
+from counterpoint.data.episodes.views import build_missing_views
+from counterpoint.store import open_store
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.distributed import World
 
@@ -28,10 +27,12 @@ class TrainingData:
     """Episodes of a run and how they become numbers."""
 
     sources: tuple[EpisodeSource, ...]
-    episodes: dict[str, tuple[EpisodeReference, ...]]
-    """Training episodes by robot."""
+    episodes: ChosenEpisodes
+    """Training episodes by robot, chosen once for the run."""
     embodiments: tuple[Embodiment, ...]
     processor: Processor
+    windows: TrainingReader
+    """The road from the sources to encoded windows."""
 
     @property
     def hours(self) -> dict[str, float]:
@@ -41,15 +42,9 @@ class TrainingData:
             for robot, references in self.episodes.items()
         }
 
-    @cached_property
-    def usable(self) -> Usable:
-        """What marks leave of the episodes."""
-        return usable_episodes(self.sources, self.episodes, self.processor.config)
-
     def describe(self) -> dict[str, Json]:
         """Return counts, hours and a hash of the episodes' names; equal for equal data."""
-        usable = self.usable
-        marks: dict[str, Json] = {"left_out_hours": usable.left_out_s / 3600} if usable.ranges else {}
+        marks: dict[str, Json] = {"left_out_hours": self.windows.left_out_s / 3600} if self.windows.has_marks else {}
         names = sorted(reference.episode_id for references in self.episodes.values() for reference in references)
         return {
             "episodes": {robot: len(references) for robot, references in self.episodes.items()},
@@ -67,7 +62,7 @@ def open_sources(config: TrainConfig) -> tuple[EpisodeSource, ...]:
     """
     if config.data.mixture:
         mixture = read_mixture(config.data.mixture)
-        stores = tuple(Store.open(path) for path in config.data.stores or mixture.stores)
+        stores = tuple(open_store(address) for address in config.data.stores or mixture.stores)
         check_mixture(mixture, stores)
         return stores
     if not config.data.stores:
@@ -75,47 +70,57 @@ def open_sources(config: TrainConfig) -> tuple[EpisodeSource, ...]:
             "data.stores: expected at least one store, got none; collect one with counterpoint collect, then give "
             "--data.stores PATH"
         )
-    return tuple(Store.open(path) for path in config.data.stores)
+    return tuple(open_store(address) for address in config.data.stores)
 
 
 def open_data(
-    config: TrainConfig, sources: Sequence[EpisodeSource] | None = None, processor: Processor | None = None
+    config: TrainConfig,
+    sources: Sequence[EpisodeSource] | None = None,
+    processor: Processor | None = None,
+    *,
+    build_views: bool = True,
+    progress: bool = True,
 ) -> TrainingData:
-    """Choose episodes and fit the Processor, unless one is given (resuming).
+    """Choose episodes, build what is missing of their views, and fit the Processor.
+
+    Args:
+        config: the run.
+        sources: instead of the stores that `config` names.
+        processor: of the run that is resumed; fitted where None.
+        build_views: whether views may be built; else a missing one is read from the masters, or an error.
+        progress: show what is built on stderr.
 
     Raises:
         ConfigError: no episode is left. UnknownNameError: a robot that no store has.
+        StoreError: a store is damaged.
     """
     opened = open_sources(config) if sources is None else tuple(sources)
     selection = config.data.selection()
     episodes = select_episodes(opened, selection)
+    if build_views:
+        build_missing_views(opened, episodes, config.window.cameras, config.data.view, progress=progress)
+    fitted = processor or Processor.fit(opened, config.window, selection=selection, episodes=episodes, seed=config.seed)
+    weights = config.data.weights or None
     return TrainingData(
         sources=opened,
         episodes=episodes,
         embodiments=tuple(opened[rows[0].source].embodiment(robot) for robot, rows in episodes.items()),
-        processor=processor or Processor.fit(opened, config.window, selection=selection, seed=config.seed),
+        processor=fitted,
+        windows=training_windows(opened, fitted, episodes, weights=weights, view=config.data.view),
     )
 
 
-@contextmanager
-def open_batches(config: TrainConfig, data: TrainingData, world: World, step: int) -> Iterator[Iterator[Batch]]:
-    """Yield this process's microbatches of the batches of `step`, `step + 1`, ..., one after the other."""
-    with ExitStack() as stack:
-        loaders = [
-            stack.enter_context(Loader(data.sources, data.processor, _loader_config(config, piece), start_step=step))
-            for piece in world.own_microbatches(config.num_microbatches)
-        ]
-        yield (next(loader) for _ in iter(int, 1) for loader in loaders)
+def open_batches(config: TrainConfig, data: TrainingData, world: World, step: int) -> Loader[Batch]:
+    """Return this process's microbatches of the batches of `step`, `step + 1`, ..., one after the other.
 
-
-def _loader_config(config: TrainConfig, piece: int) -> LoaderConfig:
-    return LoaderConfig(
-        batch_size=config.batch_windows // config.num_microbatches,
+    Close it, or use it in a `with` block.
+    """
+    own = world.own_microbatches(config.num_microbatches)
+    batches = TrainingBatches(
+        reader=data.windows,
         seed=config.seed,
-        selection=config.data.selection(),
-        weights=config.data.weights or None,
-        workers=config.loader_workers,
-        view=config.data.view,
-        rank=piece,
-        world=config.num_microbatches,
+        batch_windows=config.batch_windows,
+        num_microbatches=config.num_microbatches,
+        own=own,
     )
+    return Loader(batches, start=step * len(own), workers=config.loader_workers * len(own))

@@ -87,7 +87,7 @@ def explain(config: TrainConfig, sources: Sequence[EpisodeSource] | None = None)
     if sources is None and not (config.data.stores or config.data.mixture):
         lines.append("data        none yet: give --data.stores PATH to see hours, tokens, operations and memory")
         return "\n".join(lines)
-    data = open_data(config, sources)
+    data = open_data(config, sources, build_views=False)
     alone = World(device=torch.device("cpu"))
     with open_batches(replace(config, loader_workers=0), data, alone, 0) as batches:
         cost = run_cost(config, next(batches))
@@ -123,10 +123,10 @@ def _data(data: TrainingData) -> list[str]:
     rows = [
         f"{robot}: {len(references)} episodes, {data.hours[robot]:.2f} h" for robot, references in data.episodes.items()
     ]
-    usable = data.usable
-    if usable.ranges:
+    windows = data.windows
+    if windows.has_marks:
         rows.append(
-            f"left out of it: {usable.left_out_s / 3600:.2f} h that 'counterpoint check --mark' marked, or that touch "
-            f"what it marked; {usable.left_out_episodes} episode(s) wholly"
+            f"left out of it: {windows.left_out_s / 3600:.2f} h that 'counterpoint check --mark' marked, or that touch "
+            f"what it marked; {windows.left_out_episodes} episode(s) wholly"
         )
     return [f"{total:.2f} h of {len(data.episodes)} robot(s) for training", *rows]

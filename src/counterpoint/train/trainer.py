@@ -73,7 +73,7 @@ def train(
 
         # 2. Data: episodes, and how they become batches
         saved = find_saved(config, resume=resume)
-        data = open_data(config, sources, None if saved is None else saved.processor)
+        data = open_data(config, sources, saved.processor if saved else None, progress=progress and world.rank == 0)
 
         # 3. Model, optimizer, average: new, or restored
         state = initial_state(config, world)

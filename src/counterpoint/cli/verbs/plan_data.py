@@ -67,7 +67,7 @@ def run_plan_data(arguments: PlanDataArguments) -> Reply:
     if arguments.rates is not None:
         rates = load_rates(arguments.rates)
     else:
-        from counterpoint.cli.data_rates import measure_rates
+        from counterpoint.demo.data_rates import measure_rates
 
         rates = measure_rates(setup)
     if arguments.save_rates is not None:

@@ -1,92 +1,131 @@
-"""The loader: an endless iterator over batches, made ahead of need in a background process."""
+"""Making items ahead of need in background processes: the same items in the same order as without them.
+
+    parent --stdin-->  search path, then the job, pickled; then a byte for each item that was taken
+    parent <--stdout-- one pickled message an item, behind its length (8 bytes, little-endian)
+    parent <--memory-- the large arrays of an item (see `shared`)
+
+Each process is a fresh interpreter rather than a fork: it shares no threads and no locks with a parent that trains
+or talks to object storage, and a parent script needs no main guard. Each makes every n-th item and takes turns with
+the others, never more than `prefetch` ahead of what the parent took. When either side dies, the other's pipe breaks
+and it ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
+import traceback
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
 from types import TracebackType
+from typing import IO, Generic, Protocol, TypeVar
 
-from counterpoint.core.batch import Batch
-from counterpoint.core.errors import CounterpointError
-from counterpoint.data.batches.batches import BatchMaker, LoaderConfig
-from counterpoint.data.batches.worker import Job, read_message, write_message
-from counterpoint.data.encoding.processor import Processor
-from counterpoint.data.episodes.source import EpisodeSource
+from counterpoint.core.errors import ConfigError, CounterpointError
+from counterpoint.data.batches.shared import Arena, new_arena, packed_alone
 
-__all__ = ["Loader", "LoaderConfig"]
+LENGTH_BYTES = 8
+TAKEN = b"\x01"
 
-PIPE_BYTES = 1 << 20
-_F_SETPIPE_SZ = 1031
+Item = TypeVar("Item")
+Made = TypeVar("Made", covariant=True)
 
 
-class Loader:
-    """Iterates batches of steps start_step, start_step + 1, ... without end.
+class Items(Protocol[Made]):
+    """Items by number, from 0 without end; it must survive pickling where background processes make them."""
 
-    The batch of a step depends on the seed and the step alone, not on workers or on where the run was
-    resumed: to resume, pass the next step. Close it, or use it in a `with` block.
+    def __getitem__(self, number: int) -> Made:
+        """Return an item."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """What one background process makes: items first, first + stride, ..."""
+
+    items: Items[object]
+    first: int
+    stride: int
+    prefetch: int
+    arena: int
+    """Descriptor of the shared memory, `prefetch` slots."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Worker:
+    """A background process as its parent sees it."""
+
+    process: subprocess.Popen[bytes]
+    arena: Arena
+    numbers: Iterator[int]
+    """Items read from it are counted from 0."""
+
+
+class Loader(Generic[Item]):
+    """Iterates items `start`, `start + 1`, ... without end.
+
+    An item depends on its number alone, not on workers or on where a run was resumed: to resume, pass `position` as
+    the next start. Close it, or use it in a `with` block. Processes start at the first `next`.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[EpisodeSource],
-        processor: Processor,
-        config: LoaderConfig | None = None,
-        *,
-        start_step: int = 0,
-    ) -> None:
-        """Select episodes now; start workers at the first `next`.
+    def __init__(self, items: Items[Item], *, start: int = 0, workers: int = 1, prefetch: int = 4) -> None:
+        """Keep the choice.
+
+        Args:
+            items: makes an item from its number.
+            start: first item.
+            workers: background processes; 0 makes items in the calling process.
+            prefetch: most items that each process makes ahead, at least 1.
 
         Raises:
-            ConfigError: the selection is empty. UnknownNameError: a robot that the processor does not know.
+            ConfigError: a number is out of range.
         """
-        self.config = config or LoaderConfig()
-        self.step = start_step
-        """The step whose batch `next` returns."""
-        self.maker = BatchMaker(sources, processor, self.config)
-        """Makes the batch of any step in this process; knows the selected episodes."""
-        self._sources = tuple(sources)
-        self._workers: list[subprocess.Popen[bytes]] = []
-        self._first_step = start_step
+        if workers < 0 or prefetch < 1 or start < 0:
+            raise ConfigError(
+                f"loader: expected workers and start from 0 up and prefetch of at least 1, got {workers}, {start}, "
+                f"{prefetch}"
+            )
+        self.position = start
+        """Number of the item that `next` returns."""
+        self._items, self._num_workers, self._prefetch = items, workers, prefetch
+        self._workers: list[_Worker] = []
+        self._first = start
         self._finalizer = weakref.finalize(self, _stop, self._workers)
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of any step, made in this process."""
-        return self.maker.batch(step)
-
-    @property
-    def hours(self) -> dict[str, float]:
-        """Hours of selected experience by robot."""
-        return self.maker.hours
-
-    @property
-    def left_out_s(self) -> float:
-        """Robot time of the selected episodes in which marks leave no decision, seconds."""
-        return self.maker.left_out_s
-
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Item]:
         """Return itself."""
         return self
 
-    def __next__(self) -> Batch:
-        """Return the next batch.
+    def __next__(self) -> Item:
+        """Return the next item.
 
         Raises:
-            CounterpointError: an episode cannot be used, or a background process died.
+            CounterpointError: what making the item raised (asking again gives the item after it), or a process died.
         """
-        batch = self._receive() if self.config.workers else self.maker.batch(self.step)
-        self.step += 1
-        return batch
+        if not self._num_workers:
+            self.position += 1
+            return self._items[self.position - 1]
+        if not self._workers:
+            self._first = self.position
+            self._workers.extend(self._started(self.position + place) for place in range(self._num_workers))
+        worker = self._workers[(self.position - self._first) % self._num_workers]
+        answer = self._received(worker)
+        self.position += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[return-value]  # the worker sends items and exceptions alone
 
     def close(self) -> None:
-        """Stop the background processes; the next `next` would start them again."""
+        """Stop the background processes; the next `next` would start them again, where it was."""
         _stop(self._workers)
 
-    def __enter__(self) -> Loader:
+    def __enter__(self) -> Loader[Item]:
         """Return itself."""
         return self
 
@@ -96,70 +135,132 @@ class Loader:
         """Close."""
         self.close()
 
-    def _receive(self) -> Batch:
-        if not self._workers:
-            self._first_step = self.step
-            for i in range(self.config.workers):
-                self._workers.append(self._start(self.step + i))
-        worker = self._workers[(self.step - self._first_step) % len(self._workers)]
-        assert worker.stdout is not None
+    def _received(self, worker: _Worker) -> object:
+        process = worker.process
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            message = read_message(worker.stdout)  # type: ignore[arg-type]  # IO[bytes] of a pipe is a BinaryIO
+            message = read_message(process.stdout)
         except EOFError as error:
-            code = worker.poll()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            code = process.returncode
             self.close()
             raise CounterpointError(
-                f"loader: the background process ended (exit code {code}) before step {self.step}; its messages are "
-                "on stderr. Set loader.workers = 0 to see the cause in this process"
+                f"loader: a background process ended (exit code {code}) before item {self.position}; its messages are "
+                "on stderr. Set the number of workers to 0 to see the cause in this process"
             ) from error
-        answer = pickle.loads(message)
-        if isinstance(answer, Exception):
-            self.close()
-            raise answer
-        assert isinstance(answer, Batch)
+        answer = worker.arena.unpacked(next(worker.numbers), message)
+        with contextlib.suppress(BrokenPipeError):  # seen when the next item is read
+            process.stdin.write(TAKEN)
+            process.stdin.flush()
         return answer
 
-    def _start(self, first_step: int) -> subprocess.Popen[bytes]:
-        """Start a worker and hand it its job."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        worker = subprocess.Popen(
-            [sys.executable, "-c", "from counterpoint.data.batches.worker import main; main()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        _widen(worker.stdout.fileno())
-        job = Job(
-            sources=self._sources,
-            processor=self.maker.processor,
-            config=self.config,
-            first_step=first_step,
-            stride=self.config.workers,
-        )
-        with contextlib.suppress(BrokenPipeError):  # reported when its first batch is read
-            write_message(worker.stdin, pickle.dumps(sys.path))  # type: ignore[arg-type]  # as above
-            write_message(worker.stdin, pickle.dumps(job, protocol=5))  # type: ignore[arg-type]  # as above
-        return worker
+    def _started(self, first: int) -> _Worker:
+        descriptor = new_arena(self._prefetch)
+        try:
+            arena = Arena(descriptor, self._prefetch)
+            process = subprocess.Popen(
+                [sys.executable, "-c", "from counterpoint.data.batches.loader import main; main()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(descriptor,),
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        finally:
+            os.close(descriptor)
+        assert process.stdin is not None
+        job = Job(items=self._items, first=first, stride=self._num_workers, prefetch=self._prefetch, arena=descriptor)
+        with contextlib.suppress(BrokenPipeError):  # reported when its first item is read
+            write_message(process.stdin, pickle.dumps(sys.path))
+            write_message(process.stdin, pickle.dumps(job, protocol=5))
+        return _Worker(process=process, arena=arena, numbers=count())
 
 
-def _widen(pipe: int) -> None:
-    """Let a whole batch lie in the pipe, where the system allows it (Linux)."""
+def serve(job: Job, source: IO[bytes], sink: IO[bytes]) -> None:
+    """Write items to `sink`, never more than `job.prefetch` ahead of the bytes in `source`, until either ends."""
+    room = threading.Semaphore(job.prefetch)
+    closed = threading.Event()
+
+    def count_taken() -> None:
+        while source.read(1):
+            room.release()
+        closed.set()
+        room.release()
+
+    threading.Thread(target=count_taken, daemon=True).start()
+    arena = Arena(job.arena, job.prefetch)
+    for number in count():
+        room.acquire()
+        if closed.is_set():
+            return
+        try:
+            answer = job.items[job.first + number * job.stride]
+        except Exception as error:
+            answer = _portable(error)
+        try:
+            write_message(sink, arena.packed(number, answer))
+        except BrokenPipeError:
+            return
+
+
+def main() -> None:
+    """Serve one job until the parent goes away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.path[:] = pickle.loads(read_message(source))
     try:
-        import fcntl
+        job = pickle.loads(read_message(source))
+    except (ImportError, AttributeError) as error:
+        explained = CounterpointError(
+            f"loader: a background process cannot import what it needs ({error}); define the class of an episode "
+            "source in a module on the search path, or set the number of workers to 0"
+        )
+        write_message(sink, packed_alone(explained))
+    else:
+        assert isinstance(job, Job)
+        serve(job, source, sink)
+    os._exit(0)  # a thread may still wait for bytes
 
-        fcntl.fcntl(pipe, _F_SETPIPE_SZ, PIPE_BYTES)
-    except (ImportError, OSError):
-        return
+
+def write_message(pipe: IO[bytes], message: bytes) -> None:
+    """Write one message behind its length."""
+    pipe.write(len(message).to_bytes(LENGTH_BYTES, "little"))
+    pipe.write(message)
+    pipe.flush()
 
 
-def _stop(workers: list[subprocess.Popen[bytes]]) -> None:
-    while workers:
-        worker = workers.pop()
-        worker.terminate()
-        for pipe in (worker.stdin, worker.stdout):
+def read_message(pipe: IO[bytes]) -> bytes:
+    """Read one message; raises EOFError where the other side is gone."""
+    return _read_exactly(pipe, int.from_bytes(_read_exactly(pipe, LENGTH_BYTES), "little"))
+
+
+def _read_exactly(pipe: IO[bytes], size: int) -> bytes:
+    data = pipe.read(size)
+    if len(data) < size:
+        raise EOFError("the other side of the loader's pipe is gone")
+    return data
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that survives pickling, with where it happened."""
+    error.add_note("in the loader's background process:\n" + "".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return CounterpointError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _stop(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        for pipe in (worker.process.stdin, worker.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-        worker.wait()
+        worker.process.wait()
+        worker.arena.close()
+    workers.clear()

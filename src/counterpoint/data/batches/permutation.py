@@ -8,9 +8,6 @@ hundreds of gigabytes; this takes six integers.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from counterpoint.core.seeding import stable_hash
 
 ROUNDS = 6
@@ -42,44 +39,11 @@ class KeyedPermutation:
             value = self._forward(value)
         return value
 
-    def place_of(self, value: int) -> int:
-        """Return where a value stands: the inverse of indexing."""
-        if not 0 <= value < self.size:
-            raise IndexError(f"value {value} of {self.size}")
-        place = self._backward(value)
-        while place >= self.size:
-            place = self._backward(place)
-        return place
-
-    def many(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return what stands at many places, int64 of the same shape; equal to indexing one by one."""
-        if places.size and not 0 <= places.min() <= places.max() < self.size:
-            raise IndexError(f"places from {places.min()} to {places.max()} of {self.size}")
-        values = self._forward_many(places.astype(np.uint64).ravel())
-        outside = np.flatnonzero(values >= self.size)
-        while outside.size:
-            values[outside] = self._forward_many(values[outside])
-            outside = outside[values[outside] >= self.size]
-        return values.astype(np.int64).reshape(places.shape)
-
     def _forward(self, value: int) -> int:
         left, right = value >> self._half, value & self._mask
         for key in self._keys:
             left, right = right, left ^ (_mixed((right ^ key) & _MASK) & self._mask)
         return (left << self._half) | right
-
-    def _backward(self, value: int) -> int:
-        left, right = value >> self._half, value & self._mask
-        for key in reversed(self._keys):
-            left, right = right ^ (_mixed((left ^ key) & _MASK) & self._mask), left
-        return (left << self._half) | right
-
-    def _forward_many(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        half, mask = np.uint64(self._half), np.uint64(self._mask)
-        left, right = values >> half, values & mask
-        for key in self._keys:
-            left, right = right, left ^ (_mixed_many(right ^ np.uint64(key)) & mask)
-        return np.asarray((left << half) | right, dtype=np.uint64)
 
 
 def mixed(*words: int) -> int:
@@ -95,10 +59,3 @@ def _mixed(value: int) -> int:
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
     return value ^ (value >> 31)
-
-
-def _mixed_many(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore"):
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return values ^ (values >> np.uint64(31))

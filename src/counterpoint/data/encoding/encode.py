@@ -26,17 +26,17 @@ Int = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Moments:
+class _SelectedEvents:
     """Which events each selection time sees."""
 
     time_ns: Int
     """[n], selection times, increasing."""
     jitter_ns: Int
-    """[tracks], extra arrival delay."""
+    """[vector tracks, then image tracks], extra arrival delay."""
     rows: tuple[Int, ...]
-    """A track each: [n], newest arrived event, -1 for none."""
+    """For each vector track: [n], newest arrived event, -1 for none."""
     known: tuple[NDArray[np.bool_], ...]
-    """A track each: [n], whether that event exists and is recent."""
+    """For each vector track: [n], whether that event exists and is recent."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -78,54 +78,54 @@ def encode(
     Raises:
         StreamError: a decision lies before the first measurement arrived.
     """
-    moments = _moments(config, episode, select_ns, rng)
+    selected = _select(config, episode, select_ns, rng)
     tokens = _Tokens()
-    _add_sensing(tokens, episode, moments)
+    _add_sensing(tokens, episode, selected)
     for relation in episode.relations:
-        _add_relation(tokens, episode, moments, relation)
+        _add_relation(tokens, episode, selected, relation)
     if rng is None or rng.random() >= config.past_action_drop:
         _add_past_actions(tokens, config, episode, select_ns)
     _add_instruction(tokens, config, episode, select_ns)
-    for track in episode.images:
-        _add_images(tokens, config, track, select_ns)
-    return _finish(config, episode, moments, tokens, delay_s, targets)
+    for track, jitter_ns in zip(episode.images, selected.jitter_ns[len(episode.tracks) :].tolist(), strict=True):
+        _add_images(tokens, config, track, select_ns, jitter_ns)
+    return _finish(config, episode, selected, tokens, delay_s, targets)
 
 
-def _moments(
+def _select(
     config: WindowConfig, episode: PreparedEpisode, select_ns: Int, rng: np.random.Generator | None
-) -> _Moments:
+) -> _SelectedEvents:
     max_age_ns, longest = seconds_to_ns(config.max_age_s), seconds_to_ns(config.latency_jitter_s)
-    count = len(episode.tracks)
+    count = len(episode.tracks) + len(episode.images)
     jitter_ns = np.zeros(count, np.int64) if rng is None else (rng.random(count) * longest).astype(np.int64)
-    rows = tuple(t.arrivals.newest_at(select_ns - j) for t, j in zip(episode.tracks, jitter_ns, strict=True))
+    rows = tuple(t.arrivals.newest_at(select_ns - j) for t, j in zip(episode.tracks, jitter_ns, strict=False))
     known = tuple(
         is_known(r, t.arrivals.capture_ns, select_ns, max_age_ns) for t, r in zip(episode.tracks, rows, strict=True)
     )
-    return _Moments(time_ns=select_ns, jitter_ns=jitter_ns, rows=rows, known=known)
+    return _SelectedEvents(time_ns=select_ns, jitter_ns=jitter_ns, rows=rows, known=known)
 
 
-def _add_sensing(tokens: _Tokens, episode: PreparedEpisode, moments: _Moments) -> None:
+def _add_sensing(tokens: _Tokens, episode: PreparedEpisode, selected: _SelectedEvents) -> None:
     for i, track in enumerate(episode.tracks):
-        chosen = moments.rows[i][moments.known[i] & is_changed(moments.rows[i])]
+        chosen = selected.rows[i][selected.known[i] & is_changed(selected.rows[i])]
         if len(chosen):
             arrivals = track.arrivals
-            group = tokens.add(arrivals.capture_ns[chosen], arrivals.arrival_ns[chosen] + moments.jitter_ns[i])
+            group = tokens.add(arrivals.capture_ns[chosen], arrivals.arrival_ns[chosen] + selected.jitter_ns[i])
             tokens.vectors.append((group, track.layout, track.normalised(chosen)))
 
 
-def _add_relation(tokens: _Tokens, episode: PreparedEpisode, moments: _Moments, relation: Relation) -> None:
+def _add_relation(tokens: _Tokens, episode: PreparedEpisode, selected: _SelectedEvents, relation: Relation) -> None:
     """One token a selection: captured and known when the later of its two events was."""
     first, second = relation.object_index, relation.tool_index
-    keep = moments.known[first] & moments.known[second]
-    keep &= is_changed(moments.rows[first]) | is_changed(moments.rows[second])
-    object_rows, tool_rows = moments.rows[first][keep], moments.rows[second][keep]
+    keep = selected.known[first] & selected.known[second]
+    keep &= is_changed(selected.rows[first]) | is_changed(selected.rows[second])
+    object_rows, tool_rows = selected.rows[first][keep], selected.rows[second][keep]
     if not len(object_rows):
         return
     objects, tools = episode.tracks[first].arrivals, episode.tracks[second].arrivals
     capture_ns = np.maximum(objects.capture_ns[object_rows], tools.capture_ns[tool_rows])
     arrival_ns = np.maximum(
-        objects.arrival_ns[object_rows] + moments.jitter_ns[first],
-        tools.arrival_ns[tool_rows] + moments.jitter_ns[second],
+        objects.arrival_ns[object_rows] + selected.jitter_ns[first],
+        tools.arrival_ns[tool_rows] + selected.jitter_ns[second],
     )
     values = relation_values(relation, episode.tracks, object_rows, tool_rows)
     tokens.vectors.append((tokens.add(capture_ns, arrival_ns), relation.layout, values))
@@ -168,15 +168,17 @@ def _add_instruction(tokens: _Tokens, config: WindowConfig, episode: PreparedEpi
         tokens.texts.append((tokens.add(capture_ns, arrival_ns), features))
 
 
-def _add_images(tokens: _Tokens, config: WindowConfig, track: ImageTrack, select_ns: Int) -> None:
+def _add_images(tokens: _Tokens, config: WindowConfig, track: ImageTrack, select_ns: Int, jitter_ns: int) -> None:
     arrivals = track.arrivals
-    rows = arrivals.newest_at(select_ns)
+    rows = arrivals.newest_at(select_ns - jitter_ns)
     chosen = rows[is_known(rows, arrivals.capture_ns, select_ns, seconds_to_ns(config.max_age_s)) & is_changed(rows)]
     if not len(chosen):
         return
-    patches = frame_patches(track.frames(chosen), config.patch, config.image_patches)
+    pictures = track.pictures.decode(chosen, "rgb", config.picture_size)
+    patches = frame_patches(pictures, config.patch, config.image_patches)
     count = patches.shape[1]
-    group = tokens.add(arrivals.capture_ns[chosen].repeat(count), arrivals.arrival_ns[chosen].repeat(count))
+    arrival_ns = arrivals.arrival_ns[chosen] + jitter_ns
+    group = tokens.add(arrivals.capture_ns[chosen].repeat(count), arrival_ns.repeat(count))
     positions = np.tile(patch_positions(config.image_patches), (len(chosen), 1))
     camera = camera_bucket(track.name, config.camera_buckets)
     tokens.images.append((group, patches.reshape(-1, *patches.shape[2:]), positions, camera))
@@ -185,14 +187,14 @@ def _add_images(tokens: _Tokens, config: WindowConfig, track: ImageTrack, select
 def _finish(
     config: WindowConfig,
     episode: PreparedEpisode,
-    moments: _Moments,
+    selected: _SelectedEvents,
     tokens: _Tokens,
     delay_s: Float,
     targets: bool,
 ) -> EncodedWindow:
-    decision_ns = moments.time_ns[-len(delay_s) :]
-    origin_ns = int(moments.time_ns[0])
-    measured_rows = moments.rows[episode.proprioception][-len(delay_s) :]
+    decision_ns = selected.time_ns[-len(delay_s) :]
+    origin_ns = int(selected.time_ns[0])
+    measured_rows = selected.rows[episode.proprioception][-len(delay_s) :]
     if (measured_rows < 0).any():
         raise StreamError(
             f"robot {episode.embodiment.name!r}: no {PROPRIOCEPTION} had arrived at decision time "

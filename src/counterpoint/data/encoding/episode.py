@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterpoint.core.clock import seconds_to_ns
 from counterpoint.core.embodiment import Embodiment
@@ -18,21 +18,22 @@ from counterpoint.data.encoding.relation import OBJECT_PREFIX, Relation, relatio
 from counterpoint.data.encoding.statistics import ChannelStatistics, RobotStatistics, object_statistics
 from counterpoint.data.encoding.tracks import Arrivals, Track, arrivals_of, layout_of
 from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.store.views.pictures import CameraPictures, pictures_of_stream
 
 PROPRIOCEPTION, ACTION, INSTRUCTION = "proprioception", "action", "instruction"
+NO_PICTURES: Mapping[str, CameraPictures] = MappingProxyType({})
 
 _LOG = logging.getLogger(__name__)
-_told: set[tuple[str, str]] = set()
+_warned: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageTrack:
-    """An image stream with its arrivals."""
+    """A camera with its arrivals."""
 
     name: str
     arrivals: Arrivals
-    frames: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
-    """Gives the chosen samples, uint8 [n, height, width, 3]."""
+    pictures: CameraPictures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,9 +71,9 @@ def prepare_episode(
     robot: RobotStatistics,
     embodiment: Embodiment,
     streams: dict[str, Stream],
-    images: Sequence[ImageTrack] = (),
+    pictures: Mapping[str, CameraPictures] = NO_PICTURES,
 ) -> PreparedEpisode:
-    """Prepare streams once for many windows; `images` are cameras that decode on demand.
+    """Prepare streams once for many windows; `pictures` are cameras that are not among the streams.
 
     Raises:
         UnknownNameError: there is no proprioception.
@@ -102,7 +103,11 @@ def prepare_episode(
         acting=acting_track(embodiment, streams.get(ACTION), streams[PROPRIOCEPTION].spec.channel_names),
         instruction=arrivals_of(instruction.capture_ns, instruction.arrival_ns) if instruction is not None else None,
         instructions=tuple(str(text) for text in instruction.values) if instruction is not None else (),
-        images=(*(_image_track(streams[name]) for name in config.cameras if name in streams), *images),
+        images=tuple(
+            _image_track(name, pictures[name] if name in pictures else _pictures(streams[name]))
+            for name in config.cameras
+            if name in pictures or name in streams
+        ),
     )
 
 
@@ -116,7 +121,7 @@ def _track(stream: Stream, robot_name: str, robot: RobotStatistics) -> Track | N
     elif name in robot.sensing:
         statistics = robot.sensing[name]
     else:
-        _tell_once(robot_name, name)
+        _warn_once(robot_name, name)
         return None
     _check_channels(stream, robot_name, statistics)
     return Track(
@@ -137,15 +142,17 @@ def _check_channels(stream: Stream, robot_name: str, statistics: ChannelStatisti
         )
 
 
-def _image_track(stream: Stream) -> ImageTrack:
+def _pictures(stream: Stream) -> CameraPictures:
     if stream.spec.kind != "image":
         raise StreamError(f"stream {stream.spec.name!r}: named in window.cameras but of kind {stream.spec.kind}")
-    frames = np.asarray(stream.values, dtype=np.uint8)
-    arrivals = arrivals_of(stream.capture_ns, stream.arrival_ns)
-    return ImageTrack(name=stream.spec.name, arrivals=arrivals, frames=lambda rows: frames[rows])
+    return pictures_of_stream(stream)
 
 
-def _tell_once(robot_name: str, stream_name: str) -> None:
-    if (robot_name, stream_name) not in _told:
-        _told.add((robot_name, stream_name))
+def _image_track(name: str, pictures: CameraPictures) -> ImageTrack:
+    return ImageTrack(name=name, arrivals=arrivals_of(pictures.capture_ns, pictures.arrival_ns), pictures=pictures)
+
+
+def _warn_once(robot_name: str, stream_name: str) -> None:
+    if (robot_name, stream_name) not in _warned:
+        _warned.add((robot_name, stream_name))
         _LOG.warning("robot %r: stream %r was not in the fit and is not encoded", robot_name, stream_name)

@@ -29,7 +29,7 @@ ABSOLUTE_FLOOR = 1e-4
 
 
 @dataclass(kw_only=True, eq=False)
-class _Moments:
+class _RunningSums:
     """Sums of values and squares."""
 
     channels: tuple[Channel, ...]
@@ -75,7 +75,7 @@ def fit_robot(
         UnknownNameError: an episode lacks proprioception or action.
         StreamError: no episode has samples of both.
     """
-    sensing: dict[str, _Moments] = {}
+    sensing: dict[str, _RunningSums] = {}
     offsets: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
     for episode_id, streams in episodes:
         for required in (PROPRIOCEPTION, ACTION):
@@ -83,13 +83,13 @@ def fit_robot(
                 raise unknown_name("stream", required, streams, hint=f"(episode {episode_id} needs it)")
         for name, stream in streams.items():
             if stream.spec.kind == "vector" and name != ACTION and len(stream):
-                moments = sensing.setdefault(name, _Moments(channels=stream.spec.channels))
-                if stream.spec.channel_names != tuple(channel.name for channel in moments.channels):
+                sums = sensing.setdefault(name, _RunningSums(channels=stream.spec.channels))
+                if stream.spec.channel_names != tuple(channel.name for channel in sums.channels):
                     raise StreamError(
                         f"stream {name!r} of robot {embodiment.name!r}: episode {episode_id} has other channels than "
                         "earlier ones; name such streams differently, or describe the robots as two"
                     )
-                moments.add(np.asarray(stream.values, dtype=np.float32))
+                sums.add(np.asarray(stream.values, dtype=np.float32))
         rng = generator(seed, "fit", episode_id)
         if len(streams[PROPRIOCEPTION]) and len(streams[ACTION]):
             offsets.append(_offsets(config, embodiment, streams, decisions_per_episode, rng))
@@ -154,14 +154,14 @@ def _acting_statistics(
     )
 
 
-def _workspace_centre(sensing: dict[str, _Moments], objects: tuple[str, ...]) -> NDArray[np.float32]:
+def _workspace_centre(sensing: dict[str, _RunningSums], objects: tuple[str, ...]) -> NDArray[np.float32]:
     """Return the mean tool position over arms, else the mean object position, else the origin."""
     for names in (("tool_pose",), objects):
         places = [
-            (moments.total / moments.count)[columns]
+            (sums.total / sums.count)[columns]
             for name in names
-            if (moments := sensing.get(name)) is not None
-            for columns in position_columns(moments.channels).values()
+            if (sums := sensing.get(name)) is not None
+            for columns in position_columns(sums.channels).values()
             if len(columns) == 3
         ]
         if places:

@@ -1,4 +1,4 @@
-"""Frames as patches: resized to a grid by nearest pixel, one token a patch."""
+"""Frames as patches: scaled to a grid of them, one token a patch."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.core.seeding import stable_hash
+from counterpoint.store.views.codec import scale_pictures
 
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
 def frame_patches(frames: Pixels, patch: int, grid: tuple[int, int]) -> Pixels:
-    """Cut frames uint8 [n, height, width, 3] into uint8 [n, rows * columns, patch, patch, 3], row-major."""
+    """Scale and cut frames uint8 [n, height, width, 3] into uint8 [n, rows * columns, patch, patch, 3], row-major."""
     rows, columns = grid
-    height, width = frames.shape[1:3]
-    pick_row = (np.arange(rows * patch) * height) // (rows * patch)
-    pick_column = (np.arange(columns * patch) * width) // (columns * patch)
-    resized = frames[:, pick_row[:, None], pick_column]
-    split = resized.reshape(len(frames), rows, patch, columns, patch, 3).transpose(0, 1, 3, 2, 4, 5)
+    scaled = scale_pictures(frames, rows * patch, columns * patch)
+    split = scaled.reshape(len(frames), rows, patch, columns, patch, 3).transpose(0, 1, 3, 2, 4, 5)
     return np.ascontiguousarray(split.reshape(len(frames), rows * columns, patch, patch, 3))
 
 

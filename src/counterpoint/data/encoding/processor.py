@@ -1,8 +1,8 @@
 """The Processor: from streams to normalised windows, and from normalised values back to commands.
 
     fit -> statistics a robot
-    training   prepare -> encode_window ... -> pack -> Batch
-    serving    encode_observation          -> pack -> Batch -> model -> decode -> ActionChunk
+    training   prepare -> encode      -> pack -> Batch
+    serving    encode_observation     -> pack -> Batch -> model -> decode -> ActionChunk
 
 It is plain data: `to_dict` goes into a checkpoint, `from_dict` takes nothing else.
 """
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from counterpoint.catalog.mixtures.mixture import read_mixture
 from counterpoint.catalog.mixtures.statistics import StreamStatistics
-from counterpoint.core.batch import Batch
 from counterpoint.core.clock import NS_PER_SECOND
 from counterpoint.core.descriptor import DESCRIPTOR_VERSION
 from counterpoint.core.embodiment import Embodiment
@@ -26,15 +25,16 @@ from counterpoint.core.errors import CheckpointError, ConfigError, PolicyError, 
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.stream import Stream
 from counterpoint.data.encoding.acting import denormalise, normalise
-from counterpoint.data.encoding.dropped import Ranges, outside, ranges_of
 from counterpoint.data.encoding.encode import encode
-from counterpoint.data.encoding.episode import ImageTrack, PreparedEpisode, prepare_episode
+from counterpoint.data.encoding.episode import NO_PICTURES, PreparedEpisode, prepare_episode
 from counterpoint.data.encoding.fit import fit_robot
-from counterpoint.data.encoding.pack import EncodedWindow, pack
+from counterpoint.data.encoding.pack import EncodedWindow
 from counterpoint.data.encoding.statistics import RobotStatistics, exact_keys, robot_from_dict, robot_to_dict
 from counterpoint.data.encoding.windows import WindowConfig
-from counterpoint.data.episodes.selection import EpisodeReference, Selection, select_episodes
+from counterpoint.data.episodes.marks import Ranges, outside, ranges_of
+from counterpoint.data.episodes.selection import ChosenEpisodes, EpisodeReference, Selection, select_episodes
 from counterpoint.data.episodes.source import EpisodeSource
+from counterpoint.store.views.pictures import CameraPictures
 
 PROCESSOR_VERSION = 1
 
@@ -57,32 +57,34 @@ class Processor:
         config: WindowConfig | None = None,
         *,
         selection: Selection | None = None,
+        episodes: ChosenEpisodes | None = None,
         num_decisions: int = 4096,
         max_episodes: int = 256,
         seed: int = 0,
     ) -> Processor:
         """Fit every robot of the sources on its training episodes.
 
-        `num_decisions` random decisions a robot give the acting scale, read from at most
-        `max_episodes` episodes in hash order. The same arguments give the same processor.
+        Args:
+            sources: where the episodes are.
+            config: shape of windows.
+            selection: which episodes.
+            episodes: the episodes of that selection, where a run has chosen them already.
+            num_decisions: random decisions a robot that give the acting scale.
+            max_episodes: how many episodes of a robot are read, in hash order.
+            seed: with the other arguments, decides everything: the same give the same processor.
 
         Raises:
             ConfigError: nothing to fit on. UnknownNameError: an episode lacks a required stream.
         """
         window, chosen = config or WindowConfig(), selection or Selection()
         stored = read_mixture(chosen.mixture).statistics if chosen.mixture else {}
+        found = select_episodes(sources, chosen) if episodes is None else episodes
+        marked = [ranges_of(source) for source in sources]
         robots = {
-            name: _fit_one(sources, window, references[:max_episodes], num_decisions, seed, stored.get(name))
-            for name, references in select_episodes(sources, chosen).items()
+            name: _fit_one(sources, marked, window, references[:max_episodes], num_decisions, seed, stored.get(name))
+            for name, references in found.items()
         }
         return cls(config=window, robots=robots)
-
-    def extended(
-        self, sources: Sequence[EpisodeSource], *, selection: Selection | None = None, seed: int = 0
-    ) -> Processor:
-        """Return a processor that also knows the robots of `sources`; known robots keep their statistics."""
-        fitted = Processor.fit(sources, self.config, selection=selection, seed=seed)
-        return replace(self, robots={**fitted.robots, **self.robots})
 
     def statistics(self, robot: str) -> RobotStatistics:
         """Return the statistics of a robot; raises UnknownNameError."""
@@ -91,15 +93,18 @@ class Processor:
         return self.robots[robot]
 
     def prepare(
-        self, embodiment: Embodiment, streams: dict[str, Stream], images: Sequence[ImageTrack] = ()
+        self,
+        embodiment: Embodiment,
+        streams: dict[str, Stream],
+        pictures: Mapping[str, CameraPictures] = NO_PICTURES,
     ) -> PreparedEpisode:
-        """Prepare an episode once for many windows; `images` are cameras that decode on demand.
+        """Prepare an episode once for many windows; `pictures` are cameras that are not among the streams.
 
         Raises:
             UnknownNameError: the robot was not fitted, or there is no proprioception.
             StreamError: channels are not those of the fit.
         """
-        return prepare_episode(self.config, self.statistics(embodiment.name), embodiment, streams, images)
+        return prepare_episode(self.config, self.statistics(embodiment.name), embodiment, streams, pictures)
 
     def encode(
         self,
@@ -120,19 +125,6 @@ class Processor:
             targets: whether to read the knots from the recorded commands.
         """
         return encode(self.config, episode, decision_ns, delay_s, rng=rng, targets=targets)
-
-    def encode_window(
-        self,
-        embodiment: Embodiment,
-        streams: dict[str, Stream],
-        decision_ns: Int,
-        delay_s: Float,
-        rng: np.random.Generator | None = None,
-        *,
-        targets: bool = True,
-    ) -> EncodedWindow:
-        """Prepare and encode in one call; see `encode`."""
-        return self.encode(self.prepare(embodiment, streams), decision_ns, delay_s, rng=rng, targets=targets)
 
     def encode_observation(self, observation: Observation) -> EncodedWindow:
         """Encode the present moment: one decision at `now_ns`, with the history a window would have.
@@ -157,10 +149,6 @@ class Processor:
             raise PolicyError(f"observation of robot {observation.embodiment.name!r}: no proprioception has arrived")
         window = encode(self.config, episode, times, np.array([delay_s], np.float32), rng=None, targets=False)
         return self._with_committed(window, observation, robot)
-
-    def pack(self, windows: Sequence[EncodedWindow], *, tokens: int | None = None) -> Batch:
-        """Pack windows into a batch; see `pack.pack`."""
-        return pack(windows, tokens=tokens)
 
     def decode(
         self,
@@ -244,6 +232,7 @@ class Processor:
 
 def _fit_one(
     sources: Sequence[EpisodeSource],
+    marked: Sequence[Mapping[str, Ranges]],
     config: WindowConfig,
     references: tuple[EpisodeReference, ...],
     num_decisions: int,
@@ -251,7 +240,6 @@ def _fit_one(
     stored: Mapping[str, StreamStatistics] | None,
 ) -> RobotStatistics:
     embodiment = sources[references[0].source].embodiment(references[0].embodiment)
-    marked = {number: ranges_of(sources[number]) for number in {reference.source for reference in references}}
     episodes = ((r.episode_id, _unmarked(sources, r, marked)) for r in references)
     return fit_robot(
         config,
@@ -264,7 +252,7 @@ def _fit_one(
 
 
 def _unmarked(
-    sources: Sequence[EpisodeSource], reference: EpisodeReference, marked: Mapping[int, Mapping[str, Ranges]]
+    sources: Sequence[EpisodeSource], reference: EpisodeReference, marked: Sequence[Mapping[str, Ranges]]
 ) -> dict[str, Stream]:
     """Return the streams of an episode without what is marked to be left out."""
     streams = sources[reference.source].low(reference.episode_id)

@@ -48,7 +48,7 @@ class WindowConfig:
     zero_delay_probability: float = 0.3
     """Share of decisions trained without delay."""
     latency_jitter_s: float = 0.02
-    """Extra arrival delay of a stream in a training window, uniform from 0 to this, seconds."""
+    """Extra arrival delay of each stream, cameras included, in a training window: uniform from 0 to this, seconds."""
     past_action_drop: float = 0.3
     """Share of training windows without past-action tokens, against copying."""
     cameras: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class WindowConfig:
     patch: int = 16
     """Side of an image patch, pixels."""
     image_patches: tuple[int, int] = (4, 4)
-    """Rows and columns of patches; frames are resized to them (nearest pixel)."""
+    """Rows and columns of patches; pictures are scaled to them, whatever their shape."""
     camera_buckets: int = 16
     """Camera names are hashed below this; equals the model's `num_cameras`."""
     text_buckets: int = 4096
@@ -86,6 +86,11 @@ class WindowConfig:
             raise ConfigError(f"window.image_patches: expected at least one row and column, got {self.image_patches}")
 
     @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width to which pictures are scaled before they are cut into patches."""
+        return self.image_patches[0] * self.patch, self.image_patches[1] * self.patch
+
+    @property
     def horizon_s(self) -> float:
         """How far after a decision the knots reach, seconds."""
         return (self.knots - 1) * self.knot_s
@@ -112,11 +117,12 @@ class WindowConfig:
         return np.asarray(now_ns - back, dtype=np.int64)
 
 
-def draw_decisions(config: WindowConfig, low_ns: int, high_ns: int, rng: np.random.Generator) -> Times:
+def draw_decisions(config: WindowConfig, low_ns: int, high_ns: int, centre: float, rng: np.random.Generator) -> Times:
     """Return decision times within [low_ns, high_ns], int64 [branches], never decreasing.
 
-    Windows that would stick out at an end are moved in, so both ends of an episode are seen as often
-    as its middle. Gaps shrink where the episode is shorter than the window.
+    They lie around the share `centre` (0 to 1) of the range. Where they would stick out at an end they are moved in,
+    so that with `centre` uniform both ends of an episode are seen as often as its middle. Gaps shrink where the
+    range is shorter than the decisions span.
     """
     gaps = rng.uniform(config.min_gap_s, config.max_gap_s, config.branches - 1) * 1e9
     room = float(high_ns - low_ns)
@@ -124,7 +130,7 @@ def draw_decisions(config: WindowConfig, low_ns: int, high_ns: int, rng: np.rand
     if span > room:
         gaps *= room / span
         span = room
-    start = min(max(rng.uniform(-0.5 * span, room - 0.5 * span), 0.0), room - span)
+    start = min(max(centre * room - 0.5 * span, 0.0), room - span)
     offsets = np.concatenate(([start], gaps)).cumsum()
     return np.minimum(low_ns + offsets.astype(np.int64), high_ns)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
-
-import pyarrow as pa
+from typing import Literal
 
 from counterpoint.catalog.mixtures.mixture import Mixture, read_mixture
 from counterpoint.core.errors import ConfigError, unknown_name
@@ -53,26 +51,25 @@ class Selection:
             raise ConfigError(f"selection.limit_hours: expected a positive number, got {self.limit_hours}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EpisodeReference:
     """An episode of one of several sources."""
 
     source: int
     """Number of the source."""
+    row: int
+    """Its row in `flat` of the source."""
     episode_id: str
     embodiment: str
     duration_s: float
     drawn_s: float | None = None
-    """Seconds for which the sampler takes it, where a mixture weighs it otherwise than by its duration."""
+    """Seconds for which the order of windows takes it, where a mixture weighs it otherwise than by its duration."""
+    part: str = ""
+    """Part of the mixture; empty without one."""
 
 
-@runtime_checkable
-class FlatSource(Protocol):
-    """A source that lists its episodes as columns, as a store does."""
-
-    def flat(self) -> pa.Table:
-        """Return at least episode_id, robot and duration_s (float64, s), one row an episode."""
-        ...
+ChosenEpisodes = Mapping[str, tuple[EpisodeReference, ...]]
+"""Episodes by robot, robots in order of name."""
 
 
 def split_of(episode_id: str, holdout_fraction: float) -> Literal["train", "test"]:
@@ -111,9 +108,12 @@ def select_episodes(sources: Sequence[EpisodeSource], selection: Selection) -> d
 def _of_sources(sources: Sequence[EpisodeSource], selection: Selection) -> Iterator[EpisodeReference]:
     """Yield the episodes of all sources that are in the split."""
     for number, source in enumerate(sources):
-        for episode_id, robot, duration_s in _listed(source):
+        columns = (column.to_pylist() for column in source.flat().select(["episode_id", "robot", "duration_s"]).columns)
+        for row, (episode_id, robot, duration_s) in enumerate(zip(*columns, strict=True)):
             if selection.split in ("all", split_of(episode_id, selection.holdout_fraction)):
-                yield EpisodeReference(source=number, episode_id=episode_id, embodiment=robot, duration_s=duration_s)
+                yield EpisodeReference(
+                    source=number, row=row, episode_id=episode_id, embodiment=robot, duration_s=duration_s
+                )
 
 
 def _of_mixture(sources: Sequence[EpisodeSource], selection: Selection) -> Iterator[EpisodeReference]:
@@ -127,22 +127,26 @@ def _of_mixture(sources: Sequence[EpisodeSource], selection: Selection) -> Itera
     total_s = 3600 * sum(part.hours for part in mixture.parts)
     scale = {part.name: part.weight * total_s / (3600 * part.hours) if part.hours else 0.0 for part in mixture.parts}
     wanted = {
-        content: (robot, duration_s, scale[part])
+        content: (robot, duration_s, part)
         for content, robot, duration_s, part in zip(
             *(rows[name].to_pylist() for name in ("content_sha256", "robot", "duration_s", "part")), strict=True
         )
         if scale[part] > 0 or selection.split != "train"
     }
     for number, source in enumerate(sources):
-        if not isinstance(source, FlatSource):
-            raise ConfigError("data.mixture: a mixture chooses among stores; the sources given are of another kind")
         table = source.flat().select(["episode_id", "content_sha256"])
-        for episode_id, content in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        columns = (column.to_pylist() for column in table.columns)
+        for row, (episode_id, content) in enumerate(zip(*columns, strict=True)):
             if content in wanted:
-                robot, duration_s, factor = wanted.pop(content)
-                drawn_s = duration_s * factor if selection.split == "train" else None
+                robot, duration_s, part = wanted.pop(content)
                 yield EpisodeReference(
-                    source=number, episode_id=episode_id, embodiment=robot, duration_s=duration_s, drawn_s=drawn_s
+                    source=number,
+                    row=row,
+                    episode_id=episode_id,
+                    embodiment=robot,
+                    duration_s=duration_s,
+                    drawn_s=duration_s * scale[part] if selection.split == "train" else None,
+                    part=part,
                 )
 
 
@@ -154,16 +158,6 @@ def _read_mixture(folder: str, changed_ns: int) -> Mixture:
 def _changed_ns(folder: str) -> int:
     path = Path(folder) / "mixture.json"
     return path.stat().st_mtime_ns if path.exists() else 0
-
-
-def _listed(source: EpisodeSource) -> Iterator[tuple[str, str, float]]:
-    """Yield id, robot and seconds of each episode; by columns where the source has them."""
-    if isinstance(source, FlatSource):
-        for batch in source.flat().select(["episode_id", "robot", "duration_s"]).to_batches():
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
-    else:
-        for entry in source.episodes:
-            yield entry.episode_id, entry.embodiment, entry.duration_s
 
 
 def _is_wanted(robot: str, selection: Selection) -> bool:

@@ -19,13 +19,13 @@ import torch
 from counterpoint.catalog.episode_table import UNKNOWN
 from counterpoint.core.errors import CheckpointError, ConfigError
 from counterpoint.core.records import Json
+from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.evaluate.offline import OfflineConfig, OfflineResult, evaluate_robot, gather_decisions
 from counterpoint.policy.checkpoint import list_checkpoints
 from counterpoint.policy.model_policy import ModelPolicy
 from counterpoint.scaling.runs.study_table import ALL
 from counterpoint.scaling.study.definition import Study, load_study, write_whole
 from counterpoint.scaling.study.subset import (
-    ChosenSource,
     Pool,
     References,
     check_pool,
@@ -142,7 +142,7 @@ def train_device(config: TrainConfig) -> torch.device:
     return torch.device("cuda" if config.device == "cuda" or (config.device == "auto" and has_cuda) else "cpu")
 
 
-def _train(config: TrainConfig, sources: Sequence[ChosenSource]) -> TrainResult:
+def _train(config: TrainConfig, sources: Sequence[EpisodeSource]) -> TrainResult:
     """Train, going on from a checkpoint that can be gone on from."""
     try:
         return train(config, resume=True, sources=sources, progress=False)

@@ -10,18 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.seeding import stable_hash
-from counterpoint.core.stream import Stream
 from counterpoint.data.episodes.selection import EpisodeReference, select_episodes
-from counterpoint.data.episodes.source import EpisodeEntry
+from counterpoint.data.episodes.source import EpisodeSource, SubsetSource
 from counterpoint.scaling.study.definition import Study, Unit
-from counterpoint.store import Store
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.episodes import open_sources
 
@@ -29,45 +23,11 @@ References = dict[str, tuple[EpisodeReference, ...]]
 """Episodes by robot."""
 
 
-class ChosenSource:
-    """A store of which only some episodes are seen."""
-
-    def __init__(self, store: Store, episode_ids: Sequence[str]) -> None:
-        """Show only these episodes."""
-        self._store, self._ids = store, tuple(sorted(episode_ids))
-
-    def flat(self) -> pa.Table:
-        """Return the store's plain facts of the chosen episodes."""
-        table = self._store.flat()
-        return table.filter(pc.is_in(table["episode_id"], value_set=pa.array(self._ids, pa.string())))
-
-    @property
-    def episodes(self) -> Sequence[EpisodeEntry]:
-        """The chosen episodes, in order of id."""
-        return [self._store.info(episode_id) for episode_id in self._ids]
-
-    def embodiment(self, name: str) -> Embodiment:
-        """Return the robot of that name; raises UnknownNameError."""
-        return self._store.embodiment(name)
-
-    def low(self, episode_id: str) -> dict[str, Stream]:
-        """Return the vector and text streams of an episode; raises UnknownNameError."""
-        return self._store.low(episode_id)
-
-    def frame_times(self, episode_id: str, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return capture and arrival times of a camera, int64 [samples] each; raises UnknownNameError."""
-        return self._store.frame_times(episode_id, stream)
-
-    def frames(self, episode_id: str, stream: str, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Decode the chosen samples (indices, increasing), uint8 [n, height, width, 3]."""
-        return self._store.frames(episode_id, stream, samples)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool:
     """All episodes of a study, divided."""
 
-    sources: tuple[Store, ...]
+    sources: tuple[EpisodeSource, ...]
     training: References
     validation: References
     evaluation: References
@@ -91,7 +51,7 @@ def open_pool(training: TrainConfig, validation_fraction: float) -> Pool:
         ConfigError: no store, an empty store, or too few episodes for one of the parts.
         StoreError: a store is damaged.
     """
-    sources = tuple(source for source in open_sources(training) if isinstance(source, Store))
+    sources = open_sources(training)
     whole = replace(training.data.selection(), limit_episodes=None, limit_hours=None)
     rest = select_episodes(sources, whole)
     edge = validation_fraction * 2**32
@@ -134,13 +94,13 @@ def take(pool: Pool, amount: float, unit: Unit, order: int | None) -> References
     return {robot: _first(_ordered(found, order), amount, unit) for robot, found in pool.training.items()}
 
 
-def chosen_sources(pool: Pool, chosen: Mapping[str, Sequence[EpisodeReference]]) -> tuple[ChosenSource, ...]:
+def chosen_sources(pool: Pool, chosen: Mapping[str, Sequence[EpisodeReference]]) -> tuple[SubsetSource, ...]:
     """Return the pool's stores with only the chosen episodes in sight."""
     ids: list[list[str]] = [[] for _ in pool.sources]
     for references in chosen.values():
         for one in references:
             ids[one.source].append(one.episode_id)
-    return tuple(ChosenSource(store, own) for store, own in zip(pool.sources, ids, strict=True))
+    return tuple(SubsetSource(store, own) for store, own in zip(pool.sources, ids, strict=True))
 
 
 def _ordered(found: Sequence[EpisodeReference], order: int | None) -> list[EpisodeReference]:

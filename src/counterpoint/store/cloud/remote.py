@@ -1,7 +1,7 @@
 """A store's training views read from object storage, through a local cache of bounded size.
 
     store = RemoteStore.open("s3://fleet/views", cache=Path("cache"), options={"endpoint": ...})
-    dataset = WindowDataset([store])
+    windows = WindowReader([store], transform)
 
 Episodes come in blocks (see `publish`). Reading the first sample of a block fetches the whole block; windows are drawn
 in an order that uses up a few blocks at a time, so that each block is fetched about once per epoch.
@@ -39,6 +39,7 @@ from counterpoint.store.sequence import EpisodeSequence
 from counterpoint.store.views.gops import CodedStream, Shard
 from counterpoint.store.views.low import SCHEMA as LOW_SCHEMA
 from counterpoint.store.views.low_places import key_of, keys_of
+from counterpoint.store.views.pictures import CameraPictures, pictures_of_view
 
 CACHE_BYTES = 8 * 2**30
 CACHED_INFOS = 1024
@@ -193,23 +194,31 @@ class RemoteStore(EpisodeSequence):
         """Return the coded pictures of a stream of that content; raises StoreError, UnknownNameError."""
         return self._block(self._row_of(content_sha256)).coded(content_sha256, stream)
 
-    def frame_times(self, episode_id: str, stream: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Raise StoreError: masters are not published."""
-        raise self._no_masters(episode_id, stream)
+    def cameras(self, episode_id: str) -> tuple[str, ...]:
+        """Return the names of the cameras of which an episode has pictures, sorted; raises UnknownNameError."""
+        info = self.info(episode_id)
+        return tuple(sorted(each.name for each in info.streams if each.kind == "image" and each.samples))
 
-    def frames(self, episode_id: str, stream: str, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Raise StoreError: masters are not published."""
-        raise self._no_masters(episode_id, stream)
+    def pictures(self, episode_id: str, stream: str, view: str = "5hz") -> CameraPictures | None:
+        """Return the pictures of a camera, decoded on demand; None where the episode has no such camera.
+
+        Raises:
+            StoreError: masters (an empty `view`) are not published, or the block cannot be fetched.
+            UnknownNameError: no such episode, or another preset is published.
+        """
+        if not view:
+            raise StoreError(
+                f"{self.folder.url}: episode {episode_id!r}, stream {stream!r}: only training views are published; use "
+                f"view={self._state['preset']!r}, or open the store itself for the masters"
+            )
+        views, info = self.video_view(view), self.info(episode_id)
+        if not views.has(info.content_sha256, stream):
+            return None
+        return pictures_of_view(views.stream(info.content_sha256, stream))
 
     def info_of(self, content_sha256: str) -> EpisodeInfo:
         """Return what is known of the episode with that content; raises UnknownNameError."""
         return self._info(self._row_of(content_sha256))
-
-    def _no_masters(self, episode_id: str, stream: str) -> StoreError:
-        return StoreError(
-            f"{self.folder.url}: episode {episode_id!r}, stream {stream!r}: only training views are published; use "
-            f"view={self._state['preset']!r}, or open the store itself for the masters"
-        )
 
     def _read_info(self, row: int) -> EpisodeInfo:
         return self._index.infos(np.asarray([row], np.int64))[0]

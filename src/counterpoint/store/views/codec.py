@@ -128,6 +128,8 @@ class Decoder:
     def decode(self, data: memoryview, pixels: Pixels, into: Pictures) -> None:
         """Decode a picture into uint8 `into`: luma [h, w], yuv420 [h * 3 / 2, w], or rgb [h, w, 3].
 
+        RGB pictures are scaled to the size of `into` (see `scale_into`); the other layouts keep their own size.
+
         Raises:
             StoreError: not one picture of that size. FFmpegError: the packet is damaged.
         """
@@ -136,7 +138,11 @@ class Decoder:
             raise StoreError(f"expected one picture from a packet, got {len(pictures)}")
         picture = pictures[0]
         height = into.shape[0] * 2 // 3 if pixels == "yuv420" else into.shape[0]
-        if (picture.height, picture.width) != (height, into.shape[1]):
+        is_same_size = (picture.height, picture.width) == (height, into.shape[1])
+        if not is_same_size and pixels == "rgb":
+            scale_into(self._reformatter, picture, into)
+            return
+        if not is_same_size:
             raise StoreError(f"expected {height}x{into.shape[1]} pixels, got {picture.height}x{picture.width}")
         match pixels:
             case "luma":
@@ -201,6 +207,39 @@ def yuv420_to_rgb(planes: Pictures) -> Pictures:
     blue, red = ((chroma.astype(np.float32) - 128) * (255 / 224) for chroma in (u, v))
     rgb = np.stack([luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=-1)
     return np.asarray(np.rint(np.clip(rgb, 0, 255)), dtype=np.uint8)
+
+
+def scale_into(reformatter: VideoReformatter, picture: VideoFrame, into: Pictures) -> None:
+    """Scale a picture of any pixel format to the size of uint8 `into` [h, w, 3], RGB, each pixel the mean of its area.
+
+    The only scaling between a camera and a model: training and serving both come through here.
+    """
+    height, width = into.shape[:2]
+    planar = reformatter.reformat(
+        picture, width=width, height=height, format="gbrp", interpolation=Interpolation.AREA, threads=1
+    )
+    for plane, channel in enumerate((1, 2, 0)):
+        into[..., channel] = _plane(planar, plane)
+
+
+def scale_pictures(pictures: Pictures, height: int, width: int) -> Pictures:
+    """Return RGB pictures uint8 [n, h, w, 3] scaled to [n, height, width, 3]; as they are where they fit."""
+    if pictures.shape[1:3] == (height, width):
+        return pictures
+    out = np.empty((len(pictures), height, width, 3), np.uint8)
+    for picture, into in zip(pictures, out, strict=True):
+        scale_into(_scalers.reformatter, VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24"), into)
+    return out
+
+
+class _Scalers(threading.local):
+    """The reformatter of one thread; it keeps what swscale prepared for the last size."""
+
+    def __init__(self) -> None:
+        self.reformatter = VideoReformatter()
+
+
+_scalers = _Scalers()
 
 
 def copy_yuv420(picture: VideoFrame, into: Pictures) -> None:

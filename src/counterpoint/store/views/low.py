@@ -53,6 +53,7 @@ class LowView:
         self._places = Places.none()
         self._listed_ns = -1
         self._shards: dict[str, Shard] = {}
+        self._damaged: set[str] = set()
 
     def columns(self, info: EpisodeInfo) -> dict[str, Columns] | None:
         """Return the mapped samples of an episode, or None where its view is not built."""
@@ -68,15 +69,22 @@ class LowView:
 
     def _find(self, info: EpisodeInfo) -> dict[str, Columns] | None:
         for name, first, count in self._places.find(key_of(info.content_sha256)):
+            if name in self._damaged:
+                continue
             try:
                 batches, starts = self._shard(name)
             except FileNotFoundError:
                 self._listed_ns = -1  # merged by another process: look again
                 continue
             except (OSError, pa.ArrowException) as error:
-                logger.warning("%s: unreadable view, built again (%s)", self.folder / name, error)
-                (self.folder / name).unlink(missing_ok=True)
-                self._listed_ns = -1
+                logger.warning(
+                    "%s: unreadable (%s); reading the masters instead, slowly. Build the view again: counterpoint "
+                    "prepare %s",
+                    self.folder / name,
+                    error,
+                    self.folder.parents[1],
+                )
+                self._damaged.add(name)
                 continue
             number = bisect_right(starts, first) - 1
             rows = batches[number].slice(first - starts[number], count)
@@ -99,6 +107,7 @@ class LowView:
         if changed_ns == self._listed_ns:
             return False
         self._places = open_places(self.folder, SCHEMA)
+        self._damaged.clear()  # they may have been built again
         self._listed_ns = changed_ns if changed_ns < time.time_ns() - SETTLE_NS else -1
         return True
 
@@ -127,6 +136,16 @@ def write_shards(folder: Path, episodes: Iterable[EpisodeInfo], read: ReadMaster
     if pending:
         _write_shard(folder, pending)
     return damaged
+
+
+def remove_damaged(folder: Path) -> None:
+    """Remove shards that cannot be mapped, so that their episodes are built again; the caller holds the lock."""
+    for path in sorted(folder.glob("shard-*.arrow")):
+        try:
+            map_batches(path, SCHEMA)
+        except (OSError, pa.ArrowException) as error:
+            logger.warning("%s: unreadable (%s); building it again", path, error)
+            path.unlink(missing_ok=True)
 
 
 def merge_shards(folder: Path) -> int:

@@ -149,14 +149,18 @@ class ViewFrames:
         return True
 
 
-def decode_pictures(coded: CodedStream, samples: NDArray[np.int64], pixels: Pixels) -> Pictures:
+def decode_pictures(
+    coded: CodedStream, samples: NDArray[np.int64], pixels: Pixels, size: tuple[int, int] | None = None
+) -> Pictures:
     """Decode chosen pictures (never decreasing; a picture asked for twice is decoded once).
+
+    `size` is the height and width to which RGB pictures are scaled; None for their own.
 
     Raises:
         StoreError: numbers out of range or out of order, or damaged packets.
     """
     wanted = np.asarray(samples, dtype=np.int64)
-    out = np.empty((len(wanted), *shape_of(pixels, coded.height, coded.width)), np.uint8)
+    out = np.empty((len(wanted), *shape_of(pixels, *(size or (coded.height, coded.width)))), np.uint8)
     if not len(wanted):
         return out
     if wanted[0] < 0 or wanted[-1] >= len(coded.samples) or (np.diff(wanted) < 0).any():

@@ -14,8 +14,6 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Protocol
 
-import numpy as np
-
 from counterpoint.core.errors import ConfigError
 from counterpoint.core.seeding import stable_hash
 from counterpoint.data.batches.permutation import KeyedPermutation, mixed
@@ -81,8 +79,8 @@ class BlockOrder:
     def _planned(self, epoch: int) -> tuple[list[tuple[int, int]], list[int]]:
         """Return the blocks in the epoch's order, and where each pool ends."""
         count = len(self._blocks)
-        order = KeyedPermutation(count, self._seed, "blocks", epoch).many(np.arange(count))
-        blocks = [self._blocks[number] for number in order.tolist()]
+        order = KeyedPermutation(count, self._seed, "blocks", epoch)
+        blocks = [self._blocks[order[place]] for place in range(count)]
         sizes = [
             sum(last - first for first, last in blocks[at : at + self._pool]) for at in range(0, count, self._pool)
         ]

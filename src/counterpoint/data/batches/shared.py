@@ -1,6 +1,6 @@
-"""Windows from one process to another: small things pickled through a pipe, pictures through shared memory.
+"""Items from one process to another: small things pickled through a pipe, pictures through shared memory.
 
-    arena   | slot 0 | slot 1 | ... |      one a window that may be ahead; memory is used for what was written alone
+    arena   | slot 0 | slot 1 | ... |      one an item that may be ahead; memory is used for what was written alone
 
 A pipe takes a picture in pieces of some kilobytes, with a copy on either side of each; shared memory takes it whole.
 """
@@ -13,10 +13,8 @@ import pickle
 import tempfile
 from dataclasses import dataclass
 
-from counterpoint.data.batches.stream_window import StreamWindow
-
 SLOT_BYTES = 1 << 28
-"""Room of a window, address space alone; what does not fit goes through the pipe."""
+"""Room of an item, address space alone; what does not fit goes through the pipe."""
 SHARED_BYTES = 1 << 14
 """Arrays from this size on are shared."""
 
@@ -27,7 +25,7 @@ class _Message:
 
     pickled: bytes
     sizes: tuple[int, ...]
-    """Of the arrays in the window's slot, end to end, bytes."""
+    """Of the arrays in the item's slot, end to end, bytes."""
 
 
 class Arena:
@@ -38,8 +36,8 @@ class Arena:
         self._slots = slots
         self._map = mmap.mmap(descriptor, slots * SLOT_BYTES)
 
-    def packed(self, number: int, answer: StreamWindow | Exception) -> bytes:
-        """Put the arrays of the window that is sent as number `number` into its slot; return what the pipe carries."""
+    def packed(self, number: int, answer: object) -> bytes:
+        """Put the arrays of the item that is sent as number `number` into its slot; return what the pipe carries."""
         place = number % self._slots * SLOT_BYTES
         end = place + SLOT_BYTES
         sizes: list[int] = []
@@ -59,7 +57,7 @@ class Arena:
         return pickle.dumps(_Message(pickled=pickled, sizes=tuple(sizes)), protocol=5)
 
     def unpacked(self, number: int, message: bytes) -> object:
-        """Return the window that came as number `number`; its arrays are its own, the slot may be used again."""
+        """Return the item that came as number `number`; its arrays are its own, the slot may be used again."""
         found = pickle.loads(message)
         assert isinstance(found, _Message)
         place = number % self._slots * SLOT_BYTES
@@ -75,10 +73,15 @@ class Arena:
         self._map.close()
 
 
+def packed_alone(answer: object) -> bytes:
+    """Return what the pipe carries of an item that shares no memory."""
+    return pickle.dumps(_Message(pickled=pickle.dumps(answer), sizes=()), protocol=5)
+
+
 def new_arena(slots: int) -> int:
     """Return the descriptor of a file that lives in memory and has no name; close it once both sides have mapped it."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("counterpoint-windows")
+        descriptor = os.memfd_create("counterpoint-items")
     else:
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())

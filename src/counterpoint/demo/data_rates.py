@@ -21,7 +21,10 @@ from counterpoint.core.clock import periodic_ns
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.stream import Stream, vector_stream
-from counterpoint.data.batches.dataset import WindowDataset, WindowOptions
+from counterpoint.data.batches.training import TrainingBatches, training_windows
+from counterpoint.data.encoding.processor import Processor
+from counterpoint.data.encoding.windows import WindowConfig
+from counterpoint.data.episodes.selection import Selection, select_episodes
 from counterpoint.engine import LocalEngine
 from counterpoint.export import export_store
 from counterpoint.ingest import ingest
@@ -78,12 +81,15 @@ def _stages(setup: Setup, folder: Path, seconds: float) -> list[tuple[str, Calla
         return total
 
     def load() -> float:
-        options = WindowOptions(view="5hz" if setup.cameras else None, pixels="yuv420" if setup.cameras else "rgb")
-        stream = WindowDataset([Store.open(folder / "store")], options).stream(seed=0)
-        begun, loaded = time.perf_counter(), 0.0
+        sources, everything = [Store.open(folder / "store")], Selection(split="all")
+        config = WindowConfig(cameras=tuple(f"camera/{number}" for number in range(setup.cameras)))
+        episodes = select_episodes(sources, everything)
+        processor = Processor.fit(sources, config, episodes=episodes)
+        batches = TrainingBatches(reader=training_windows(sources, processor, episodes), seed=0, batch_windows=32)
+        begun, loaded, step = time.perf_counter(), 0.0, 0
         while time.perf_counter() < begun + LOADING_S:
-            window = next(stream)
-            loaded += (window.end_ns - window.start_ns) / 1e9
+            loaded += batches[step].experience_s
+            step += 1
         return loaded
 
     def low_view() -> float:
