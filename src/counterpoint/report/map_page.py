@@ -91,20 +91,13 @@ def _pictures(store: Store, points: MapPoints, most: int) -> dict[str, str]:
     return found
 
 
-def thumbnail(store: Store, episode_id: str, *, share: float = 0.5, size: int = THUMBNAIL_PX) -> str:
-    """Return a frame of an episode's first camera as the data URL of a JPEG, or "" if it has no camera.
-
-    Args:
-        store: where the episode lies.
-        episode_id: which one.
-        share: 0 for the first frame, 1 for the last.
-        size: longest side in pixels.
-    """
+def thumbnail(store: Store, episode_id: str) -> str:
+    """Return the middle frame of an episode's first camera as the data URL of a JPEG, or "" without a camera."""
     for stream in store.info(episode_id).streams:
         if stream.kind == "image" and stream.samples:
-            place = np.array([int(share * (stream.samples - 1))], np.int64)
+            place = np.array([(stream.samples - 1) // 2], np.int64)
             try:
-                return data_url(store.frames(episode_id, stream.name, place)[0], size)
+                return data_url(store.frames(episode_id, stream.name, place)[0], THUMBNAIL_PX)
             except CounterpointError:
                 return ""  # `check` reports the damaged video; the map leaves the picture out
     return ""
