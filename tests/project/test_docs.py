@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import counterpoint
 from counterpoint.cli.main import find_verb, load_verb
 from counterpoint.cli.verbs import VERBS
 from counterpoint.cli.verbs.train import TrainArguments
@@ -34,6 +35,12 @@ def test_example_of_each_verb_parses(name: str) -> None:
 
 def test_readme_states_the_speed_that_the_demo_compares_with(repository: Path) -> None:
     assert f"{README_TOKENS_PER_S:,} tokens/s" in (repository / "README.md").read_text(encoding="utf-8")
+
+
+def test_names_that_the_readme_imports_exist(repository: Path) -> None:
+    used = set(re.findall(r"\bcp\.(\w+)", (repository / "README.md").read_text(encoding="utf-8")))
+    assert {"ingest", "open_store", "train", "load_policy", "Observation"} <= used
+    assert used <= set(counterpoint.__all__)
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/format.md", "docs/decisions.md"])
