@@ -12,6 +12,9 @@ import pytest
 
 import counterpoint as cp
 from counterpoint.core.config import apply_overrides
+from counterpoint.data.episodes.synthetic import synthetic_embodiment, synthetic_episode
+from counterpoint.store import build_low_view, build_video_view
+from counterpoint.store.cloud.publish import publish_views
 from counterpoint.train.config import TrainConfig
 from counterpoint.train.recipes import RECIPES, tiny
 
@@ -45,3 +48,23 @@ def test_examples_run(examples: list[str], capsys: pytest.CaptureFixture[str]) -
     assert "Expected 3 columns in stream 'proprioception' of robot 'arm', got 2" in error_text
     with pytest.raises(cp.CounterpointError, match="runs/nothing"):
         cp.load_policy("runs/nothing")
+
+
+def test_a_published_store_can_be_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
+    robot = synthetic_embodiment(4)
+    with cp.StoreWriter(tmp_path / "store") as writer:
+        for index in range(6):
+            writer.add(synthetic_episode(robot, index, seed=0))
+    store = cp.open_store(tmp_path / "store")
+    assert isinstance(store, cp.Store)
+    build_low_view(store)
+    build_video_view(store)
+    address = (tmp_path / "published").as_uri()
+    publish_views(store, address)
+    here, there, by_address = (
+        cp.train("tiny", stores=[each], out=tmp_path / name, overrides={"steps": 2}, progress=False)
+        for name, each in (("here", store), ("there", cp.open_store(address)), ("by address", address))
+    )
+    assert there.loss == by_address.loss
+    assert there.policy().processor.to_dict() == here.policy().processor.to_dict()  # fitted on the same episodes
