@@ -8,3 +8,31 @@
 
 Training and serving run the same encoding code. This package leaves files to `store`, learning to `model`.
 """
+
+from typing import TYPE_CHECKING
+
+from counterpoint.core.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from counterpoint.data.encoding.processor import Processor
+    from counterpoint.data.encoding.windows import WindowConfig
+    from counterpoint.data.episodes.selection import Selection, select_episodes
+    from counterpoint.data.episodes.source import EpisodeSource, MemorySource
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "counterpoint.data.encoding.processor": ("Processor",),
+            "counterpoint.data.encoding.windows": ("WindowConfig",),
+            "counterpoint.data.episodes.selection": (
+                "Selection",
+                "select_episodes",
+            ),
+            "counterpoint.data.episodes.source": (
+                "EpisodeSource",
+                "MemorySource",
+            ),
+        },
+    )
+
+__all__ = ["EpisodeSource", "MemorySource", "Processor", "Selection", "WindowConfig", "select_episodes"]
