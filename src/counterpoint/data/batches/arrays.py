@@ -163,9 +163,9 @@ class ArrayTransform:
         config = self.config
         sample: Arrays = {
             "task": _text(prepared.instruction, window.start_ns),
-            "timestamp": np.asarray((window.start_ns - prepared.start_ns) / NS_PER_SECOND, dtype=np.float32),
+            "timestamp": np.array((window.start_ns - prepared.start_ns) / NS_PER_SECOND, np.float32),
             "episode_id": prepared.episode_id,
-            "index": np.asarray(window.index),
+            "index": np.array(window.index),
         }
         for key, stream in prepared.vectors:
             points = config.action_points if key == "action" else config.state_points
@@ -213,8 +213,12 @@ class ArrayDataset(Dataset[Sample]):
 
 
 def as_tensors(arrays: Arrays) -> Sample:
-    """Return the same sample with tensors that share the arrays' memory."""
-    return {key: each if isinstance(each, str) else torch.from_numpy(each) for key, each in arrays.items()}
+    """Return the same sample as tensors; arrays that point into mapped files are copied, others shared."""
+    return {key: each if isinstance(each, str) else torch.from_numpy(_writeable(each)) for key, each in arrays.items()}
+
+
+def _writeable(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    return array if array.flags.writeable else array.copy()
 
 
 def key_of(stream: str) -> str:
@@ -238,7 +242,7 @@ def _points(count: int, rate_hz: float) -> Times:
 
 def _add_own_times(sample: Arrays, key: str, stream: Stream, window: Window) -> None:
     first, last = stream.capture_ns.searchsorted((window.start_ns, window.end_ns))
-    sample[key] = stream.values[first:last].astype(np.float32)
+    sample[key] = stream.values[first:last]
     sample[f"{key}.timestamp"] = _seconds(stream.capture_ns[first:last], window.start_ns)
 
 
@@ -253,7 +257,8 @@ def _add_points(sample: Arrays, key: str, stream: Stream, window: Window, points
 
 
 def _seconds(times_ns: Times, start_ns: int) -> NDArray[np.float32]:
-    return ((times_ns - start_ns) * 1e-9).astype(np.float32)
+    seconds: NDArray[np.float32] = np.multiply(times_ns - start_ns, np.float32(1e-9), dtype=np.float32)
+    return seconds
 
 
 def _text(instruction: Stream | None, time_ns: int) -> str:
