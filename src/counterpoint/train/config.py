@@ -39,7 +39,7 @@ class DataConfig:
     """Train on at most this many episodes of each robot; smaller limits are subsets of larger ones."""
     view: str = "5hz"
     """Preset of the video view that pictures come from (`5hz`, `10hz`, `native`; `counterpoint prepare` builds it).
-    Cameras missing from it are decoded from the masters, which is many times slower; empty always decodes masters."""
+    What is missing from it is built when training starts; empty decodes the masters, which is many times slower."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -100,7 +100,8 @@ class TrainConfig:
     threads: int = 0
     """Threads of tensor operations a process; 0 leaves the choice to torch."""
     loader_workers: int = 1
-    """Background processes that encode batches, for each microbatch; 0 encodes in the training process."""
+    """Background processes that encode batches, for each microbatch, but no more than there are cores; 0 encodes in the
+    training process."""
     log_every: int = 20
     """Steps between metric records, at least 1."""
     save_every: int = 500

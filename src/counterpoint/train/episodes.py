@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -123,4 +124,5 @@ def open_batches(config: TrainConfig, data: TrainingData, world: World, step: in
         num_microbatches=config.num_microbatches,
         own=own,
     )
-    return Loader(batches, start=step * len(own), workers=config.loader_workers * len(own))
+    workers = min(config.loader_workers * len(own), os.cpu_count() or 1)
+    return Loader(batches, start=step * len(own), workers=workers)
