@@ -112,7 +112,7 @@ def test_other_delimiters_and_spaces_are_read(tmp_path: Path, text: str) -> None
 
 def test_runs_that_were_logged_twice_and_missing_seeds_are_told(tmp_path: Path) -> None:
     twice = read_runs(write(tmp_path / "runs.csv", GOOD + "1,1,2.000000,0\n1,2,1.500000,1\n"), needs_size=True)
-    assert twice.warnings == ("rows 1 and 25, 4 and 26 are the same run twice, error and all; both count",)
+    assert twice.warnings == ("rows 1 and 25, 4 and 26 are the same run with the same error; both count",)
     unnamed = "".join(line.rsplit(",", 1)[0] + "\n" for line in GOOD.splitlines() if not line.endswith(",1"))
     assert "No column of seeds" in read_runs(write(tmp_path / "runs.csv", unnamed), needs_size=True).warnings[0]
     assert "are the same run" in read_runs(write(tmp_path / "runs.csv", unnamed + "1,1,2.000000\n")).warnings[0]

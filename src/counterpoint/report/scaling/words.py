@@ -27,7 +27,7 @@ MEANINGS = {
     "beta": "beta: the exponent of the data.",
     "gamma": "gamma: how the two terms blend; 1 adds them.",
     "D_1": "D_1: where the slope breaks.",
-    "R_D": "R_D: passes over the same data after which further ones are worth little.",
+    "R_D": "R_D: passes over the same data beyond which more passes add little.",
     "R_N": "R_N: the same for spare size.",
 }
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k"))
@@ -86,8 +86,8 @@ def _claim(data: Row, law: str, exponent: tuple[float, float, float] | None) -> 
     if exponent is not None and above and not numbers(part(data, "range"), "size"):
         return f"twice the data cut the error above {above} by {_percents(exponent)}, {between}"
     if exponent is not None and law == "power":
-        return f"twice the data cut the error by {_percents(exponent)}, {between}, where no floor is assumed"
-    unknown = "; whether there is a floor, these runs do not say" if floor else ""
+        return f"twice the data cut the error by {_percents(exponent)}, {between}, assuming no floor"
+    unknown = "; these runs do not show whether there is a floor" if floor else ""
     return _doubling(data) + (f", towards {above}" if above else unknown)
 
 
@@ -162,7 +162,9 @@ def cards(data: Row) -> list[Card]:
         found.append(_ossification_card(ossified))
     count = len(warnings(data))
     if count:
-        found.append(Card(value=str(count), label=f"warning{'s' * (count != 1)}: read before you spend", mark="mixed"))
+        found.append(
+            Card(value=str(count), label=f"warning{'s' * (count != 1)} to read before you spend", mark="mixed")
+        )
     return found
 
 

@@ -89,7 +89,9 @@ def allocate(
     if not (budget > 0 and math.isfinite(budget)):
         raise ConfigError(f"the budget must be positive, got {budget}")
     if not found.law.uses_size or found.table.size is None:
-        raise ConfigError(f"law {found.law.name!r} has no size; fit additive, kaplan or joint to choose one")
+        raise ConfigError(
+            f"law {found.law.name!r} does not depend on size; fit additive, kaplan or joint to choose a size"
+        )
     unit, assumed = _per_unit(found, per_unit, counts_flops=flops is not None)
     cost = prices or Prices()
     if money is not None:
@@ -98,7 +100,7 @@ def allocate(
     sizes = np.exp(np.linspace(tried.min() - _REACH, tried.max() + _REACH, _GRID))
     spent = unit * sizes if flops is not None else cost.hour + unit * sizes * cost.gpu_hour
     if not (spent > 0).all():
-        raise ConfigError("prices: an hour of data and an hour of training cannot both be free")
+        raise ConfigError("prices: at least one of an hour of data and an hour of training must cost something")
     data = budget / spent
     x = axes(data, sizes, None, found.reference)
     errors = np.exp(found.law.log_error(found.vector, x)[0])
@@ -123,10 +125,10 @@ def allocate(
 def _warnings(best: int, sizes: Float, data: Float, tried_sizes: Float, tried_data: Float) -> list[str]:
     words = []
     if best in (0, len(sizes) - 1):
-        words.append("The optimum lies at the end of the sizes searched: this law prefers ever more of one of the two.")
+        words.append("The optimum is at the edge of the search: this law always prefers more of one of the two.")
     for what, value, tried in (("size", sizes[best], tried_sizes), ("amount of data", data[best], tried_data)):
         if not tried.min() / 10 <= value <= tried.max() * 10:
-            words.append(f"The best {what}, {value:.4g}, is more than 10 times beyond what was tried.")
+            words.append(f"The best {what}, {value:.4g}, is more than 10 times outside the range of the runs.")
     return words
 
 
@@ -146,7 +148,7 @@ def _per_unit(found: Estimate, given: float | None, *, counts_flops: bool) -> tu
             "tokens; else give --per-unit."
         ]
     wanted = "flops" if counts_flops else "gpu_hours or train_seconds"
-    raise ConfigError(f"nothing says what a run costs: add a column {wanted} to the runs, or give --per-unit")
+    raise ConfigError(f"The runs do not say what a run costs: add a column {wanted}, or give --per-unit")
 
 
 def _lowest(x: Float, y: Float, at: int) -> float:

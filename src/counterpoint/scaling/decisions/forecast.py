@@ -104,7 +104,7 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
         raise ConfigError(f"--at-size: expected a positive number of parameters, got {size}")
     if size is not None and not found.law.uses_size:
         raise ConfigError(
-            f"--at-size: law {found.law.name!r} knows no size; fit additive, kaplan or joint, or leave it out"
+            f"--at-size: law {found.law.name!r} does not depend on size; fit additive, kaplan or joint, or leave the flag out"
         )
     at = None if not found.law.uses_size or table.size is None else size or float(table.size.max())
     fresh = table.data if found.law.name != "repetition" or table.unique is None else table.unique
@@ -164,10 +164,10 @@ def _refusal(found: Estimate, target: float, needed: float, size: float | None) 
         return "no law: by this fit more data do not lower the error, so that no amount of them buys one"
     low = _least_floor(found)
     if target <= low:
-        return f"the error {target:.4g} lies below the lower bound of the floor, {low:.4g}: no amount of data buys it"
+        return f"the error {target:.4g} is below the floor's lower bound, {low:.4g}; no amount of data reaches it"
     if not math.isfinite(needed):
         others = "other data" if size is None else "a larger model or other data"
-        return f"by this law no amount of data reaches the error {target:.4g}; look at {others}"
+        return f"This law never reaches the error {target:.4g}, however much data you add; look at {others}"
     return ""
 
 
@@ -183,13 +183,17 @@ def _warnings(found: Estimate, needed: float, most: float, drawn: Float) -> list
     words = []
     if needed > FAR * most:
         words.append(
-            f"{needed / most:.3g} times the largest amount that was tried: beyond {FAR:.0f} times a forecast is a "
+            f"{needed / most:.3g} times the largest amount in the runs; beyond {FAR:.0f} times, a forecast is a "
             "guess, and its interval, which takes the form of the law for true, is too narrow."
         )
     if needed > most and "E" not in found.parameters:
-        words.append("The interval takes E = 0 for true: a floor that these runs do not show would need more data.")
+        words.append(
+            "The interval assumes E = 0. If there is a floor that these runs cannot show, you would need more data."
+        )
     if not np.isfinite(drawn).all():
-        words.append(f"Under {100 * (1 - np.isfinite(drawn).mean()):.0f}% of the redrawn laws no amount is enough.")
+        words.append(
+            f"In {100 * (1 - np.isfinite(drawn).mean()):.0f}% of the bootstrap draws no amount of data is enough."
+        )
     return words
 
 
@@ -197,12 +201,12 @@ def _outside(found: Estimate, needed: float, size: float | None) -> list[str]:
     """Say where a forecast leaves the sizes, or goes below the amounts, that were tried."""
     words, least = [], float(found.table.data.min())
     if needed < least:
-        words.append(f"{needed:.3g} lies below the least amount that was tried, {least:.3g}: no run tells of it.")
+        words.append(f"{needed:.3g} is below the smallest amount in the runs, {least:.3g}, so no run supports it.")
     if size is not None and found.table.size is not None:
         smallest, largest = float(found.table.size.min()), float(found.table.size.max())
         if not smallest / FAR <= size <= largest * FAR:
             words.append(
-                f"Size {size:.3g} is more than {FAR:.0f} times outside the sizes that were tried, {smallest:.3g} to "
+                f"Size {size:.3g} is more than {FAR:.0f} times outside the sizes in the runs, {smallest:.3g} to "
                 f"{largest:.3g}: a guess."
             )
     return words
@@ -211,7 +215,7 @@ def _outside(found: Estimate, needed: float, size: float | None) -> list[str]:
 def _untimed(gpu: float | None, cost: Prices) -> list[str]:
     if gpu is not None or cost.gpu_hour == 0:
         return []
-    return ["Training is not in the money: no column gpu_hours or train_seconds says what the runs took."]
+    return ["The cost leaves out training: the runs have no column gpu_hours or train_seconds."]
 
 
 def _span(

@@ -102,7 +102,7 @@ def load_fit(folder: Path) -> FitRecord:
         raw = json.loads(path.read_bytes())
         draws: Float = np.load(path.parent / "draws.npy", allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise ConfigError(f"{path}: not a fit ({error}); expected a folder that 'scale fit --out' wrote") from error
+        raise ConfigError(f"{path}: expected a folder that 'scale fit --out' wrote ({error})") from error
     if not isinstance(raw, dict) or (raw.get("format"), raw.get("version")) != (FORMAT, VERSION):
         raise ConfigError(f"{path}: expected {FORMAT!r} version {VERSION}; run 'counterpoint scale fit' again")
     try:
@@ -127,7 +127,7 @@ def load_fit(folder: Path) -> FitRecord:
             estimate=estimate, holdout=None, warnings=tuple(raw["warnings"]), compared=dict(raw["compared"])
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ConfigError(f"{path}: a damaged fit ({error!r}); run 'counterpoint scale fit' again") from error
+        raise ConfigError(f"{path}: this fit is damaged ({error!r}); run 'counterpoint scale fit' again") from error
 
 
 def _points(path: Path, columns: dict[str, str], law: Form) -> RunTable:

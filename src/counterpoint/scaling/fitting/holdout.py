@@ -89,10 +89,10 @@ def score(table: RunTable, name: str, held: NDArray[np.bool_], rule: str, delta:
         ConfigError: nothing is held out, or too little is left for the law.
     """
     if not held.any():
-        raise ConfigError(f"{table.path}: no run fulfils the hold-out {rule!r}")
+        raise ConfigError(f"{table.path}: no run matches the hold-out {rule!r}")
     kept = table.take(~held)
     if np.isin(table.run[held], kept.run).any():
-        rule = f"{rule}; checkpoints of runs that were fitted too"
+        rule = f"{rule}; includes checkpoints of fitted runs"
     try:
         fitted = estimate(kept, name, delta=delta, draws=DRAWS, with_profiles=False)
     except ConfigError as error:

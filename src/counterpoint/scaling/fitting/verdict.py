@@ -54,7 +54,7 @@ def _pooled(found: Estimate) -> list[str]:
     sizes = table.others.get(table.columns.get("size", ""))
     if not found.law.uses_size and sizes is not None and (count := len(set(sizes.tolist()))) > 1:
         words.append(
-            f"{count} values of {table.columns['size']!r} are pooled: this law knows no size. Fit a law that does, or "
+            f"{count} values of {table.columns['size']!r} are pooled, because this law does not depend on size. Fit one that does, or "
             "one size at a time with --drop."
         )
     for name, count in pooled(table):
@@ -81,10 +81,12 @@ def _floor(found: Estimate) -> list[str]:
     if "E" not in found.parameters:
         buys = 100 * (1 - 2 ** -_exponent(found))
         change = f"{buys:.0f}% less error" if buys >= 0 else f"{-buys:.0f}% more error"
-        return [f"E = 0 is assumed, not found: what a doubling buys ({change}) holds within the fitted range only."]
+        return [
+            f"This law assumes E = 0; it did not measure it. The gain from doubling the data ({change}) holds only within the fitted range."
+        ]
     if not shows_floor(found):
         return [
-            "No claim about a floor: the interval of E reaches down to 0. The exponent is that of the error above E, "
+            "These runs cannot show a floor: the interval of E includes 0. The exponent describes the error above E, "
             "and depends on E."
         ]
     return []
@@ -94,10 +96,10 @@ def _exponents(found: Estimate) -> list[str]:
     words = []
     if np.ptp(found.table.log_loss) == 0:
         column, error = found.table.columns.get("loss", "loss"), found.table.loss[0]
-        words.append(f"No law: {column!r} is {error:g} in every row; is it the right column?")
+        words.append(f"No law: {column!r} is {error:g} in every row. Check that it is the right column.")
     for name, parameter in found.parameters.items():
         if not np.isfinite(parameter.value):
-            words.append(f"{name} is not identified: it has no finite value for an exponent near 0.")
+            words.append(f"{name} is not identified: it is infinite when the exponent is near 0.")
         elif not parameter.identified:
             low, high = parameter.profile95
             closed = low > _SMALL and np.isfinite(high) and runs_off(found.law, name, found.draws, found.table.log_loss)
@@ -107,11 +109,13 @@ def _exponents(found: Estimate) -> list[str]:
         if name in found.parameters and found.law.name != "broken":
             low, high = found.parameters[name].ci95
             if not (np.isfinite(low) and np.isfinite(high)):
-                words.append(f"No interval of {name}: the runs are too few to be drawn again.")
+                words.append(f"No interval for {name}: there are too few runs to resample.")
             elif high < -LEAST_EXPONENT:
-                words.append(f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], lies below 0: more is worse.")
+                words.append(
+                    f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], is below 0: more makes it worse."
+                )
             elif low <= LEAST_EXPONENT:
-                words.append(f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], reaches down to 0.")
+                words.append(f"No law: the interval of {name}, [{low:.3f}, {high:.3f}], includes 0.")
     if "E" in found.parameters and not found.law.uses_size and not any(word.startswith("No law") for word in words):
         words += _fall(found)
     return words
@@ -125,14 +129,16 @@ def _fall(found: Estimate) -> list[str]:
     low = float(np.quantile(drops, 0.025))
     if low >= LEAST_EXPONENT:
         return []
-    return [f"No law: the whole error, floor included, may fall with an exponent of only {low:.3f} over these amounts."]
+    return [
+        f"No law: the whole error, floor included, may fall with an exponent as small as {low:.3f} over these amounts."
+    ]
 
 
 def _optimum(found: Estimate) -> list[str]:
     reached, starts = found.solution.starts_at_optimum, found.solution.starts
     words = []
     if starts >= 2 * FEW_STARTS and reached < FEW_STARTS:
-        words.append(f"Only {reached} of {starts} starts reach the optimum: it may be a local one.")
+        words.append(f"Only {reached} of {starts} starts reached the optimum, which may be a local one.")
     limits = np.asarray(found.law.bounds(found.table.log_loss))
     at = [
         entry
@@ -141,18 +147,18 @@ def _optimum(found: Estimate) -> list[str]:
     ]
     if "log_repeat" in at and found.vector[found.law.vector.index("log_repeat")] > 0:
         at.remove("log_repeat")
-        words.append(
-            "R_D is as large as the search allows: in these runs a repeated unit is worth as much as a new one."
-        )
+        words.append("R_D is at the limit of the search: in these runs a repeated unit is worth as much as a new one.")
     if at:
-        words.append(f"The optimum lies at a limit of the search ({', '.join(at)}): the law does not fit these runs.")
+        words.append(f"The optimum is at a limit of the search ({', '.join(at)}): this law does not fit these runs.")
     return words
 
 
 def _draws(found: Estimate) -> list[str]:
     drawn = len(found.draws)
     if 1 < drawn < FEW_DRAWS:
-        return [f"{drawn} draws of the bootstrap are few: its errors and intervals are rough; 400 are the default."]
+        return [
+            f"The bootstrap used only {drawn} draws, so standard errors and intervals are rough; the default is 400."
+        ]
     return []
 
 
@@ -160,28 +166,28 @@ def _range(found: Estimate) -> list[str]:
     words = []
     ratio = float(found.table.data.max() / found.table.data.min())
     if ratio < NARROW:
-        words.append(f"Only {ratio:.1f}x between the least and the most data: exponents are loose.")
+        words.append(f"Only {ratio:.1f}x between the smallest and the largest amount of data: exponents are imprecise.")
     if found.law.uses_size and found.table.size is not None:
         spread = float(found.table.size.max() / found.table.size.min())
         if spread < NARROW:
             words.append(
-                f"Only {spread:.1f}x between the smallest and the largest model: the size's exponent is loose."
+                f"Only {spread:.1f}x between the smallest and the largest model: the exponent of size is imprecise."
             )
     return words
 
 
 def _prediction(held: HoldOut | None) -> list[str]:
     if held is None:
-        return ["Not checked by extrapolation: too few runs would be left without the largest."]
+        return ["Not checked by extrapolation: without the largest runs, too few would be left."]
     words = []
     if held.mare > MISSED:
         words.append(
-            f"The held-out runs ({held.rule}) were missed by {100 * held.mare:.0f}% on average "
+            f"The law missed the held-out runs ({held.rule}) by {100 * held.mare:.0f}% on average "
             f"(bias {100 * held.bias:+.0f}%): do not forecast with this law."
         )
     if held.misses_too_often:
         words.append(
-            f"Only {100 * held.coverage:.0f}% of {held.runs} held-out runs lie inside their 95% intervals: those of "
+            f"Only {100 * held.coverage:.0f}% of {held.runs} held-out runs are inside their 95% intervals; those of "
             "forecasts are too narrow."
         )
     return words

@@ -61,7 +61,7 @@ def verify(
     if new_runs is not None:
         chosen = new_runs if condition is None else new_runs.take(_rows(new_runs, condition))
         if not len(chosen):
-            raise ConfigError(f"{new_runs.path}: no run fulfils {condition!r}")
+            raise ConfigError(f"{new_runs.path}: no run matches {condition!r}")
         held = compare(found, chosen, condition or "all new runs")
     elif condition is None:
         raise ConfigError("give --holdout with a condition such as 'data >= 100', or --runs with new runs")
@@ -74,7 +74,7 @@ def verify(
             f"more than {100 * tolerance:.0f}%"
         )
     if held.misses_too_often:
-        failures.append(f"only {100 * held.coverage:.0f}% of the runs inside their 95% intervals")
+        failures.append(f"only {100 * held.coverage:.0f}% of the runs are inside their 95% intervals")
     return Verification(holdout=held, refitted=new_runs is None, failures=tuple(failures))
 
 

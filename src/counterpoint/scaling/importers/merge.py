@@ -34,8 +34,8 @@ def merge(old: list[Row], new: list[Row], *, every: bool, replace_rows: bool) ->
         other = [each for each in own if each.get(PROVENANCE) != row.get(PROVENANCE)]
         if other and not all(same) and not replace_rows:
             raise ConfigError(
-                f"run {row[RUN]!r} is in the table already with other values, from {other[0].get(PROVENANCE)}; tell "
-                "the runs apart with --prefix NAME, or let the new one win with --replace"
+                f"run {row[RUN]!r} is already in the table with other values, from {other[0].get(PROVENANCE)}; separate "
+                "the runs apart with --prefix NAME, or keep the new one with --replace"
             )
         if own and all(same) and len(own) == 1:
             counts["unchanged"] += 1
@@ -67,10 +67,10 @@ def load_rows(into: Path) -> tuple[list[Row], dict[str, str]]:
     try:
         table = pq.read_table(into)
     except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"--into {into}: is there and no Parquet table ({error}); name another file") from error
+        raise ConfigError(f"--into {into}: exists and is not a Parquet table ({error}); name another file") from error
     metadata = (table.schema.metadata or {}).get(FORMAT.encode())
     if metadata is None:
-        raise ConfigError(f"--into {into}: is there and not a table that 'scale ingest' wrote; name another file")
+        raise ConfigError(f"--into {into}: exists and is not a table that 'scale ingest' wrote; name another file")
     return table.to_pylist(), dict(json.loads(metadata)["columns"])
 
 
@@ -97,4 +97,4 @@ def save_rows(rows: Sequence[Row], columns: Mapping[str, str], into: Path) -> li
     part = into.with_name(f"{into.name}.part")
     pq.write_table(table, part, compression="zstd")
     os.replace(part, into)
-    return [f"columns of mixed types, kept as text: {', '.join(mixed[:5])}"] if mixed else []
+    return [f"columns of mixed types are kept as text: {', '.join(mixed[:5])}"] if mixed else []

@@ -67,7 +67,7 @@ def _folder(root: Path, wanted: str) -> Logged:
     active = {number: meta for number, meta in metas.items() if meta.get("lifecycle_stage", "active") == "active"}
     if not active:
         inner = "; did you mean its folder mlruns?" if (root / "mlruns").is_dir() else ""
-        raise ConfigError(f"mlflow:{root}: no experiments (*/meta.yaml) in this folder{inner}")
+        raise ConfigError(f"mlflow:{root}: found no experiments (*/meta.yaml) in this folder{inner}")
     chosen = chosen_experiments(
         {number: meta.get("name", number) for number, meta in active.items()}, wanted, str(root)
     )

@@ -54,7 +54,7 @@ def read_server(url: str, experiment: str, *, histories: bool) -> Logged:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise ConfigError(f"mlflow:{url}: this is no answer of MLflow's REST API ({error!r})") from error
+            raise ConfigError(f"mlflow:{url}: the answer is not one of MLflow's REST API ({error!r})") from error
     if not runs:
         raise ConfigError(f"mlflow:{url}: no runs; name another experiment")
     return Logged(runs=runs)

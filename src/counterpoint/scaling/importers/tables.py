@@ -64,7 +64,7 @@ def read_table(path: Path, run: str | None = None, step: str | None = None) -> L
             continue
         seen[key] = len(rows)
         rows.append(found)
-    warnings = (f"{path}: {copies} rows stand there twice; taken once",) if copies else ()
+    warnings = (f"{path}: {copies} rows are duplicates; each is taken once",) if copies else ()
     return Logged(rows=tuple(rows), warnings=warnings)
 
 
@@ -207,4 +207,4 @@ def _line(path: Path, number: int, line: str) -> Json:
     try:
         return cast(Json, json.loads(line))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: line {number} is not JSON ({error}); mend it or leave it out") from error
+        raise ConfigError(f"{path}: line {number} is not JSON ({error}); correct it or leave it out") from error

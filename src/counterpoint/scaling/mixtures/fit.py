@@ -105,9 +105,9 @@ def advise(
     advice = _advice(mixtures, own, place, with_hours, delta, reference, target, draws, on_draw)
     words = []
     if by_share:
-        words.append("caps are read as shares, as the table has shares and --hours was not given")
+        words.append("caps are read as shares, because the table has shares and --hours was not given")
     elif caps and target is not None and max(caps.values()) <= 1 < target:
-        words.append(f"caps are hours, and none is above 1 of {target:.4g}: give greatest shares with --most")
+        words.append(f"caps are read as hours, and none is above 1 of {target:.4g}; to limit shares, use --most")
     return replace(advice, warnings=(*words, *mixtures.warnings, *advice.warnings))
 
 
@@ -149,7 +149,7 @@ def _other_hours(own: Mixtures, target: float | None) -> str:
     assert own.hours is not None  # hours vary, so they are there
     return (
         f"{str(own.names[0])!r} had {own.hours.mean():.4g} hours and the best mixture is for {target:.4g}: the change "
-        "of the error holds both the mixture and the hours"
+        "in error reflects both the mixture and the hours"
     )
 
 

@@ -54,9 +54,7 @@ def limits_of(
                     f"{flag} {name}: expected {'hours' if flag == '--caps' else 'a share of 0 to 1'}, got {value:g}"
                 )
     if caps and hours is None:
-        raise ConfigError(
-            "--caps are hours and the table has shares only; say how many hours will be trained on: --hours"
-        )
+        raise ConfigError("--caps are in hours, but the table only has shares; give the hours of training with --hours")
     low = np.asarray([least.get(name, 0.0) for name in sources])
     high = np.asarray(
         [min(most.get(name, 1.0), caps[name] / hours if hours and name in caps else 1.0) for name in sources]
@@ -64,7 +62,7 @@ def limits_of(
     if (low > high + 1e-12).any():
         name = sources[int(np.argmax(low - high))]
         raise ConfigError(
-            f"{name}: its least share {low.max():g} is above what caps allow ({high[np.argmax(low - high)]:g})"
+            f"{name}: its minimum share {low.max():g} exceeds what --caps allows ({high[np.argmax(low - high)]:g})"
         )
     if low.sum() > 1 + 1e-9:
         raise ConfigError(f"--least: shares sum to {low.sum():g}, expected at most 1")

@@ -246,7 +246,7 @@ def _numbers(path: Path, name: str, column: Column, *, least: float | None) -> F
         wanted = "positive and finite" if least is None else "0 or more"
         raise ConfigError(
             f"{path}: column {name!r}: {int(bad.sum())} values are not {wanted} (row {row + 1}: {numbers[row]:g}); "
-            "mend them, or leave the rows out with --drop"
+            "correct them, or leave the rows out with --drop"
         )
     return numbers
 
@@ -284,7 +284,7 @@ def _shares(path: Path, names: Sequence[str], amounts: Float) -> tuple[Float, Fl
     """Return shares that sum to 1, and hours in all where amounts are hours."""
     total = amounts.sum(axis=1)
     if (total <= 0).any():
-        raise ConfigError(f"{path}: row {int(np.flatnonzero(total <= 0)[0]) + 1} has nothing of any source")
+        raise ConfigError(f"{path}: row {int(np.flatnonzero(total <= 0)[0]) + 1} has no data of any source")
     said = [_counts_hours(name) for name in names]
     if (
         any(said)

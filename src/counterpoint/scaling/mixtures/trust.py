@@ -33,13 +33,13 @@ def check_enough(mixtures: Mixtures, law: MixLaw, *, with_hours: bool) -> None:
     still = [name for name, share in zip(mixtures.sources, mixtures.shares.T, strict=True) if np.ptp(share) < 1e-6]
     if still:
         raise ConfigError(
-            f"{mixtures.path}: the share of {', '.join(still)} is the same in every mixture; nothing can be said of "
-            "it: leave it out of --sources, or train mixtures that differ in it"
+            f"{mixtures.path}: the share of {', '.join(still)} is the same in every mixture, so its effect is unknown: "
+            "leave it out of --sources, or train mixtures that differ in it"
         )
     spread = _spread(mixtures.shares)
     if law == "exp" and spread > SAME:
         raise ConfigError(
-            f"{mixtures.path}: {_alike(mixtures)} always vary together; their effects cannot be told apart: "
+            f"{mixtures.path}: {_alike(mixtures)} always vary together, so their effects cannot be separated: "
             "merge them, or train mixtures that differ in them"
         )
 
@@ -54,25 +54,25 @@ def distrust(
     wanted = num_parameters(len(mixtures.sources), with_hours=with_hours)
     if law == "exp" and count < 2 * wanted:
         words.append(
-            f"{count} mixtures for {wanted} parameters a task set: intervals are wide, train {2 * wanted} or more"
+            f"{count} mixtures for {wanted} parameters a task set give wide intervals; train {2 * wanted} or more"
         )
     if law == "lgbm" and count < 5 * len(mixtures.sources):
-        words.append(f"{count} mixtures are few for trees; compare with --law exp")
+        words.append(f"{count} mixtures are few for a tree model; compare with --law exp")
     if (spread := _spread(mixtures.shares)) > ALIKE:
         words.append(
             f"{_alike(mixtures)} vary almost together (spread {spread:.0f}x): their weights trade against each other"
         )
     if not rank >= RANKS:
         words.append(
-            f"mixtures left out are ranked with a correlation of {rank:.2f} only: do not choose a mixture by this law"
+            f"the rank correlation on left-out mixtures is only {rank:.2f}: do not choose a mixture by this law"
         )
     loose = [name for name, (low, high) in spans.items() if high - low > LOOSE]
     if loose:
-        words.append(f"the weights of {', '.join(loose)} are hardly identified (intervals wider than {LOOSE})")
+        words.append(f"the weights of {', '.join(loose)} are poorly identified (intervals wider than {LOOSE})")
     if change[0] > 1:
-        words.append("the best mixture that the limits allow is worse than the current one, which lies outside them")
+        words.append("the best mixture within the limits is worse than the current one, which is outside them")
     elif not change[1] < 1:
-        words.append("the best mixture is not shown to be better than the current one: the interval reaches 1")
+        words.append("these runs do not show that the best mixture beats the current one: the interval includes 1")
     if not inside_hull(best, mixtures.shares):
         low, high = mixtures.shares.min(axis=0), mixtures.shares.max(axis=0)
         past = [
@@ -81,15 +81,15 @@ def distrust(
             if not least - 0.01 <= share <= most + 0.01
         ]
         words.append(
-            "the best mixture lies outside the trained ones, in a corner that is extrapolated: "
-            f"{', '.join(past) or 'no blend of trained mixtures gives it'}; train it before you believe it"
+            "the best mixture is an extrapolation beyond the trained ones: "
+            f"{', '.join(past) or 'no blend of trained mixtures gives it'}; train it before you rely on it"
         )
     if mixtures.hours is not None and not with_hours:
         words.append(
-            "all mixtures have about the same hours: an hour's value counts the change of shares alone, not of volume"
+            "all mixtures have about the same hours, so the value of an hour reflects the change in shares, not in volume"
         )
     if mixtures.hours is None:
-        words.append("the table has shares, no hours: what more data in all would buy is not in it")
+        words.append("the table has shares and no hours, so it cannot say what more data would bring")
     elif target is not None and target > 1.5 * float(mixtures.hours.max()):
         words.append(
             f"{target:g} hours are {target / float(mixtures.hours.max()):.1f} times the largest mixture: shares that "

@@ -148,7 +148,7 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
     """
     _check_error(table)
     if table.size is None:
-        raise ConfigError(f"{table.path}: no column for size; the test compares sizes, name it with --size")
+        raise ConfigError(f"{table.path}: no column for size; the test compares sizes, so name it with --size")
     given, table = len(np.unique(table.size)), replace(table, size=_alike(table.size))
     assert table.size is not None  # as given
     x, log_errors, sizes = table.axes(), table.log_loss, np.unique(table.size)
@@ -175,9 +175,11 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
     warnings = _warnings(table, [size for size, late in found if not late])
     ends = (float(np.exp(x.log_data.min() + x.reference[1])), float(np.exp(x.log_data.max() + x.reference[1])))
     if given > len(sizes):
-        warnings.append(f"{given} sizes are taken for {len(sizes)}: those that lie within 0.1% of the next are one.")
+        warnings.append(f"{given} sizes are treated as {len(sizes)}: sizes within 0.1% of each other count as one.")
     if ends[1] < 10 * ends[0]:
-        warnings.append(f"Only {ends[1] / ends[0]:.1f}x between least and most data: late slopes are loose.")
+        warnings.append(
+            f"Only {ends[1] / ends[0]:.1f}x between the smallest and the largest amount of data, so late slopes are imprecise."
+        )
     return Ossification(
         sizes=tuple(verdicts),
         threshold=find_threshold(
@@ -204,11 +206,13 @@ def _check_error(table: RunTable) -> None:
     column = table.columns.get("loss", "loss")
     if _RATE.search(plain(column)) and not is_error(column):
         raise ConfigError(
-            f"{table.path}: column {column!r} is a rate of success or failure, which stands still and jumps where the "
+            f"{table.path}: column {column!r} is a rate of success or failure, which stays flat and then jumps where the "
             "model changes smoothly; name a continuous error with --loss, such as the next-action error"
         )
     if np.ptp(table.log_loss) == 0:
-        raise ConfigError(f"{table.path}: column {column!r} (loss) is the same in every row; nothing to test")
+        raise ConfigError(
+            f"{table.path}: column {column!r} (loss) is the same in every row, so there is nothing to test"
+        )
 
 
 def _at_hinges(
@@ -346,5 +350,5 @@ def _warnings(table: RunTable, without: list[float]) -> list[str]:
     if without:
         names = ", ".join(f"{size:g}" for size in without[:NAMED])
         more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
-        warnings.append(f"Not tested, too few runs on both sides of a hinge: sizes {names}{more}.")
+        warnings.append(f"Not tested, because of too few runs on both sides of a hinge: sizes {names}{more}.")
     return warnings

@@ -42,13 +42,13 @@ def find_threshold(sizes: Float, index: Float, flagged: NDArray[np.bool_], se: F
         se: [sizes], standard errors of the index.
     """
     if not len(sizes):
-        return _none("no size could be tested: too few runs on both sides of a hinge")
+        return _none("no size could be tested, because there are too few runs on both sides of a hinge")
     if not flagged.any():
         return _none("no size was found ossifying")
     if len(sizes) < LEAST_SIZES:
         return _none(f"{len(sizes)} sizes; a threshold needs {LEAST_SIZES} or more")
     if flagged.all():
-        return _none(f"all sizes ossify: the threshold, if there is one, lies above {sizes[-1]:g}")
+        return _none(f"all sizes ossify, so a threshold would be above {sizes[-1]:g}")
     log_size = np.log(sizes)
     weight = 1 / np.maximum(se, 0.05) ** 2
     constant = _criterion(index, np.ones((len(sizes), 1)), weight, 1)

@@ -89,7 +89,7 @@ def pretraining_column(path: Path, columns: Mapping[str, Column], name: str | No
         found = like[0] if len(like) == 1 else None
     if found is None:
         raise ConfigError(
-            f"{path}: no column says what runs were pretrained on; it has {', '.join(columns)}. Name it with --pretrain"
+            f"{path}: no column says what the runs were pretrained on; the columns are {', '.join(columns)}. Name it with --pretrain"
         )
     return found
 
@@ -149,7 +149,7 @@ def guessed_errors(names: Iterable[str]) -> list[str]:
     """Return a warning where columns count as errors though their names do not say so."""
     guessed = [each for each in names if not (is_error(each) or is_divergence(each))]
     shown = ", ".join(guessed[:12]) + (", ..." if len(guessed) > 12 else "")
-    return [f"taken for errors, though their names do not say so: {shown}"] if guessed else []
+    return [f"assumed to be errors, although their names do not say so: {shown}"] if guessed else []
 
 
 def _is_number(cell: object) -> bool:

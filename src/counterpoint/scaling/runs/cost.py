@@ -49,7 +49,7 @@ def unpriced(table: RunTable, prices: Prices) -> list[str]:
     if prices.hour == 0 or data_unit(table) == "hours":
         return []
     column = table.columns.get("data", "data")
-    return [f"The price of an hour is taken for each unit of {column!r}; give --cost-hour for one of these."]
+    return [f"The price of an hour is applied to each unit of {column!r}; give --cost-hour for one such unit."]
 
 
 def gpu_hours_per_unit(table: RunTable) -> float | None:

@@ -46,10 +46,10 @@ def matching(text: str, columns: Mapping[str, Column], rows: int) -> NDArray[np.
     """
     found = _value(text, columns)
     if np.asarray(found).dtype != np.bool_:
-        raise ConfigError(f"condition {text!r}: is a value, not a condition; compare it, for example: data > 100")
+        raise ConfigError(f"condition {text!r}: expected a condition, got a value; compare it, for example: data > 100")
     if np.shape(found) not in ((), (rows,)):
         raise ConfigError(
-            f"condition {text!r}: says {np.shape(found)} things of {rows} rows; compare columns with numbers"
+            f"condition {text!r}: gives {np.shape(found)} values for {rows} rows; compare columns with numbers"
         )
     return np.broadcast_to(np.asarray(found, dtype=np.bool_), (rows,)).copy()
 
@@ -127,9 +127,7 @@ def _condition(node: ast.expr, columns: Mapping[str, Column], quoted: Mapping[st
     """Evaluate one side of `&`, `|` or `~`, which bind closer than comparisons: `a > 1 & b > 1` is a mistake."""
     found = _evaluate(node, columns, quoted)
     if found.dtype != np.bool_:
-        raise ConfigError(
-            f"condition: {ast.unparse(node)!r} is a value; put brackets about each comparison, or use `and`"
-        )
+        raise ConfigError(f"condition: {ast.unparse(node)!r} is a value; put each comparison in brackets, or use `and`")
     return found
 
 
@@ -143,6 +141,6 @@ def _compare(node: ast.Compare, columns: Mapping[str, Column], quoted: Mapping[s
         elif type(operation) in _COMPARE:
             found = np.asarray(_COMPARE[type(operation)](left, right))
         else:
-            raise ConfigError(f"condition: {ast.unparse(node)!r} compares in a way that is not allowed")
+            raise ConfigError(f"condition: {ast.unparse(node)!r} is a comparison that is not supported")
         result, left = np.logical_and(result, found), right
     return result

@@ -135,7 +135,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near += [each for each in names if name and name.lower() in each.lower() and each not in near][: 3 - len(near)]
     if near:
         return f"did you mean {' or '.join(map(repr, near))}?"
-    return f"it has {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}." if names else "it has none."
+    return f"it has {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}." if names else "there are none."
 
 
 def is_missing(value: Scalar) -> bool:

@@ -138,7 +138,7 @@ def _checked(
     for role, other in (("data", "loss"), ("size", "loss"), ("size", "data")):
         asked = all(each in needed or wanted[each] is not None for each in (role, other))
         if asked and names[role] == names[other]:
-            raise ConfigError(f"{path}: column {names[role]!r} is taken for {role} and for {other}; name two columns")
+            raise ConfigError(f"{path}: column {names[role]!r} is used for both {role} and {other}; name two columns")
     _one_unit(path, table, names["data"])
     measured: tuple[str, ...] = ("data", "loss", "size", "unique")
     numbers = {
@@ -154,7 +154,7 @@ def _checked(
     runs, warnings = _runs(path, table, names, numbers, apart)
     if is_score(names["loss"]):
         warnings.append(
-            f"{names['loss']!r} sounds like a score, of which more is better: laws are of errors; give "
+            f"{names['loss']!r} sounds like a score, where more is better, but laws describe errors; give "
             f"--loss '{error_of(names['loss'], table[names['loss']])}'"
         )
     return RunTable(
@@ -210,7 +210,7 @@ def read_columns(path: Path) -> dict[str, Column]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not text in UTF-8 ({error}); write it again as UTF-8") from error
     except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"{path}: not a table of runs (CSV, Parquet or JSON lines): {error}") from error
+        raise ConfigError(f"{path}: expected a table of runs (CSV, Parquet or JSON lines): {error}") from error
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"{path}: more than one column is called {twice[0]!r}; give each a name of its own")
     table = table.rename_columns(names)
@@ -283,13 +283,13 @@ def _positive(path: Path, name: str, column: Column) -> Float:
         numbers = column.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"{path}: column {name!r} is not numbers ({_first_text(column)}); mend the cells, or name another column"
+            f"{path}: column {name!r} is not numbers ({_first_text(column)}); correct the cells, or name another column"
         ) from error
     bad = np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))
     if bad.size:
         rows = ", ".join(f"row {row + 1}: {numbers[row]:g}" for row in bad[:3])
         raise ConfigError(
-            f"{path}: column {name!r} has {bad.size} values that are not positive and finite ({rows}); mend them, or "
+            f"{path}: column {name!r} has {bad.size} values that are not positive and finite ({rows}); correct them, or "
             f"leave the rows out with --drop"
         )
     return numbers
@@ -336,12 +336,12 @@ def _runs(
         seen.setdefault(measured, row)
     if copies:
         more = f" and {len(copies) - 3} more pairs" if len(copies) > 3 else ""
-        warnings.append(f"rows {', '.join(copies[:3])}{more} are the same run twice, error and all; both count")
+        warnings.append(f"rows {', '.join(copies[:3])}{more} are the same run with the same error; both count")
     if "seed" in names and len(set(seeds.tolist())) == 1:
-        warnings.append("One seed only: intervals show scatter about the law, not between seeds.")
+        warnings.append("With one seed only, intervals show scatter about the law, not between seeds.")
     places = np.unique(np.stack([column for column in keys], axis=1), axis=0)
     if "seed" not in names and len(places) == rows:
-        warnings.append("No column of seeds, and no place has a second run: intervals show scatter about the law only.")
+        warnings.append("There is no seed column and no repeated run, so intervals show scatter about the law only.")
     return np.asarray(runs, dtype=np.str_), warnings
 
 

@@ -57,7 +57,7 @@ def read_checks(table: str) -> tuple[TrainingCheck, ...]:
         return tuple(TrainingCheck(**{key: row[key] for key in row if key != "gain"}) for row in rows)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path}: not what 'scale run' writes ({error}); delete it, and run the study again"
+            f"{path}: expected a file that 'scale run' wrote ({error}); delete it and run the study again"
         ) from error
 
 
@@ -79,7 +79,7 @@ def short_words(checks: Sequence[TrainingCheck]) -> list[str]:
         return []
     worst = max(short, key=lambda each: each.gain)
     return [
-        f"Runs are short of training: {worst.longer_steps / worst.steps:g} times the steps took "
+        f"The runs need more training: {worst.longer_steps / worst.steps:g} times the steps took "
         f"{100 * worst.gain:.0f}% off the error at {worst.amount:g} {worst.unit}, so exponents of data hold training "
         "too; plan the study again with more --steps, or with smaller --amounts."
     ]

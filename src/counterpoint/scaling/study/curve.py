@@ -32,11 +32,10 @@ MIN_AMOUNTS = 4
 """Least number of different data amounts for a law."""
 DRAWS = 200
 SHARED_SUBSETS = (
-    "Runs share nested subsets of the episodes whatever their seed: intervals leave out the variance of which "
-    "episodes were drawn."
+    "All seeds share nested subsets of the episodes, so intervals leave out the variance of which episodes were drawn."
 )
 """Warning that goes with every law of a study whose seeds share their episodes."""
-ONE_SEED = "One seed an amount: intervals show scatter about the law, not between seeds."
+ONE_SEED = "With one seed an amount, intervals show scatter about the law, not between seeds."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ def curve_study(config: CurveConfig) -> Study:
     most, amounts = int(pool.most("episodes")), sorted(set(config.amounts))
     if amounts[-1] > most:
         raise ConfigError(
-            f"curve.amounts: {amounts[-1]} episodes a robot are more than the {most} there are; collect more "
+            f"curve.amounts: {amounts[-1]} episodes a robot exceed the {most} that exist; collect more "
             f"episodes or give {usable_amounts(config)}"
         )
     assert config.training.steps is not None
@@ -109,7 +108,7 @@ def run_curve(config: CurveConfig, out: Path, on_run: Notice | None = None) -> P
     if not (out / "study.json").exists():
         save_study(study, out, {})
     elif load_study(out) != study:
-        raise ConfigError(f"{out}: holds a study with other settings; give another folder, or delete it")
+        raise ConfigError(f"{out}: contains a study with other settings; give another folder, or delete it")
     state = run_study(out, workers=config.workers, progress=False, on_run=on_run)
     if state.failures:
         first = state.failures[0]

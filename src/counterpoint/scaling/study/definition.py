@@ -196,7 +196,9 @@ def save_study(study: Study, folder: Path, promised: Mapping[str, Json]) -> Path
         "promised": dict(promised),
     }
     if path.exists():
-        raise ConfigError(f"{path}: there is a study already, and a study is frozen; give another --out, or delete it")
+        raise ConfigError(
+            f"{path}: a study already exists here and cannot be changed; give another --out, or delete it"
+        )
     write_whole(path, content)
     return path
 

@@ -113,7 +113,7 @@ def run_study(
             missing = {run.name for run in runs} - complete_runs(read_rows(folder))
             if missing:
                 raise ConfigError(
-                    f"{folder}: {len(missing)} runs that are not held out have failed ({sorted(missing)[0]}, ...); the "
+                    f"{folder}: {len(missing)} runs outside the hold-out have failed ({sorted(missing)[0]}, ...); the "
                     "held-out ones are predicted from them, so run the study again first; reasons: failures.jsonl"
                 )
             predict_held_out(study, folder)
@@ -256,5 +256,5 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConfigError(f"{folder}: another 'scale run' is at work on this study; let it finish") from error
+            raise ConfigError(f"{folder}: another 'scale run' is running this study; let it finish") from error
         yield

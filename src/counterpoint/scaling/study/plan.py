@@ -183,8 +183,8 @@ def check_amounts(pool: Pool, amounts: Sequence[float], unit: Unit) -> None:
     if max(amounts) > most * (1 + 1e-9):
         per = {robot: len(found) for robot, found in pool.training.items()}
         raise ConfigError(
-            f"--amounts: {max(amounts):g} {unit} a robot are more than there are for training ({most:g}; training "
-            f"episodes: {', '.join(f'{robot} {count}' for robot, count in per.items())}); collect more or give less"
+            f"--amounts: {max(amounts):g} {unit} a robot exceed what is available for training ({most:g}; training "
+            f"episodes: {', '.join(f'{robot} {count}' for robot, count in per.items())}); collect more, or ask for less"
         )
 
 
@@ -227,7 +227,7 @@ def _affordable(config: PlanConfig, draft: Study, pass_steps: float) -> Study:
     if not fits(least):
         seconds, flops = cost(of(least), config.workers)
         raise ConfigError(
-            f"the budget does not afford this study: {len(draft.runs())} runs with {least} steps at the largest amount "
+            f"the budget is too small for this study: {len(draft.runs())} runs with {least} steps at the largest amount "
             f"take {seconds / 3600:.3g} hours with {config.workers} at a time, or {flops:.3g} FLOPs; give a larger "
             "budget, fewer or smaller sizes, fewer seeds, or less --floor-steps"
         )
@@ -251,7 +251,7 @@ def _measured(
         twice = next(pair for pair in pairwise(rungs) if pair[0][1].width == pair[1][1].width)
         steps = sorted({block_parameters(ladder(twice[0][0] * factor, training.model)) for factor in _AROUND})
         raise ConfigError(
-            f"--sizes: {twice[0][0]:g} and {twice[1][0]:g} are the same model of the ladder, with "
+            f"--sizes: {twice[0][0]:g} and {twice[1][0]:g} give the same model, with "
             f"{block_parameters(twice[0][1])} parameters in its blocks; models near them have "
             f"{', '.join(str(each) for each in steps)}"
         )
@@ -269,11 +269,11 @@ def _measured(
 def _rules(study: Study) -> tuple[str, ...]:
     floor, top = min(one.steps for one in study.amounts), study.amounts[-1]
     rules = [
-        f"steps: max({floor}, {top.steps} x data / {top.amount:g} {study.unit}), the same for all sizes and seeds; the "
+        f"steps: max({floor}, {top.steps} x data / {top.amount:g} {study.unit}), equal for all sizes and seeds; the "
         "learning rate decays at the end of each run",
         f"evaluation: the same decisions of the same held-out episodes for all runs ({study.offline.samples} samples "
         f"each of at most {study.offline.max_decisions} decisions a robot)",
-        f"smaller amounts are subsets of larger ones; seeds "
+        f"smaller amounts are subsets of larger ones, and seeds "
         f"{'share them' if study.subsets == 'shared' else 'draw their own'}",
     ]
     if study.search is not None:
@@ -288,7 +288,7 @@ def _rules(study: Study) -> tuple[str, ...]:
             "smallest and largest size that is not held out; what that gains is training, not data"
         )
     if study.holdout != "none":
-        rules.append("held-out runs wait for --release-holdout and are predicted before they run")
+        rules.append("held-out runs wait for --release-holdout, so that you predict them before they run")
     return tuple(rules)
 
 
@@ -296,33 +296,35 @@ def _warnings(study: Study, power: Power, passes: float, config: PlanConfig, sec
     """Say what the design cannot tell."""
     amounts, words = [one.amount for one in study.amounts], []
     if len(amounts) < FEW_AMOUNTS:
-        words.append(f"Only {len(amounts)} amounts of data: a bent curve cannot be told from a straight one; plan 5.")
+        words.append(f"Only {len(amounts)} amounts of data cannot show whether the curve bends; plan at least 5.")
     if amounts[-1] < NARROW * amounts[0]:
-        words.append(f"Only {amounts[-1] / amounts[0]:.1f}x between the least and the most data: exponents are loose.")
+        words.append(
+            f"Only {amounts[-1] / amounts[0]:.1f}x between the smallest and the largest amount of data: exponents are imprecise."
+        )
     if study.num_seeds < 2:
-        words.append("One seed: noise between seeds is not measured, only scatter about the law.")
+        words.append("With one seed, the noise between seeds is not measured, only scatter about the law.")
     elif study.subsets == "shared":
-        words.append("Seeds share their episodes: intervals leave out the variance of which episodes were drawn.")
+        words.append("Seeds share their episodes, so intervals leave out the variance from drawing episodes.")
     if power.law != "additive":
-        words.append("Fewer than 3 sizes beside the held-out one: no law of size.")
+        words.append("Fewer than 3 sizes remain beside the held-out one, too few for a law of size.")
     if power.law == "power":
-        words.append("Three runs beside the held-out ones: no floor can be told from none.")
+        words.append("Only three runs remain beside the held-out ones, too few to show a floor.")
     if len(study.sizes) < FEW_SIZES:
-        words.append(f"{len(study.sizes)} sizes: no threshold of ossification is claimed below 6 sizes.")
+        words.append(f"{len(study.sizes)} sizes: claiming a threshold of ossification needs at least 6.")
     for name, share in power.excludes_zero.items():
         if share < LIKELY:
             words.append(
-                f"Under the assumed law the interval of {name} excludes 0 in only {100 * share:.0f}% of worlds."
+                f"If the assumed law is true, the interval of {name} excludes 0 in only {100 * share:.0f}% of simulated studies."
             )
     if power.verified is not None and power.verified < LIKELY:
         words.append(
-            f"Under the assumed law the held-out runs are predicted within 5% in only {100 * power.verified:.0f}% of "
+            f"If the assumed law is true, the held-out runs are predicted within 5% in only {100 * power.verified:.0f}% of "
             "worlds."
         )
     steps = [one.steps for one in study.amounts]
     if max(steps) > GROWN * min(steps):
         words.append(
-            f"Steps grow with data, {max(steps) / min(steps):.0f}x: exponents are those of data and training together "
+            f"Steps grow {max(steps) / min(steps):.0f}x with data, so exponents describe data and training together "
             f"unless {'the training check' if study.longer else '--check-training 2'} shows that more steps no longer "
             "help; or plan equal steps (--steps N --floor-steps N)."
         )
@@ -333,12 +335,12 @@ def _warnings(study: Study, power: Power, passes: float, config: PlanConfig, sec
             "data more often than the others."
         )
     if passes < 1:
-        words.append(f"The largest amount is seen only {passes:.2f} times: its runs are short of training, not data.")
+        words.append(f"The largest amount is seen only {passes:.2f} times: its runs lack training, not data.")
     if passes > config.most_passes:
         words.append(
             f"The largest amount is seen {passes:.0f} times, more than {config.most_passes:g}: it may overfit."
         )
     left = 1 - max(seconds / (config.budget_s or np.inf), flops / (config.budget_flops or np.inf))
     if left > 0.5:
-        words.append(f"{100 * left:.0f}% of the budget is left over.")
+        words.append(f"{100 * left:.0f}% of the budget remains.")
     return words

@@ -81,7 +81,7 @@ def check_pool(study: Study, pool: Pool) -> None:
     changed = [name for name, was in study.episodes_hash.items() if found[name] != was]
     if changed:
         raise ConfigError(
-            f"study: the stores hold other episodes for {', '.join(changed)} than when it was planned, so its runs "
+            f"study: the episodes of {', '.join(changed)} have changed in the stores since it was planned, so its runs "
             "would not compare; bring the stores back, or plan a new study"
         )
 

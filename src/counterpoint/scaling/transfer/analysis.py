@@ -95,7 +95,9 @@ def transfer(
     if size is None and sizes is not None and len(set(table.others[sizes].tolist())) > 1:
         table = read(True)
     if np.ptp(table.log_loss) == 0:
-        raise ConfigError(f"{path}: column {table.columns['loss']!r} (loss) is the same in every row; nothing to fit")
+        raise ConfigError(
+            f"{path}: column {table.columns['loss']!r} (loss) is the same in every row, so there is nothing to fit"
+        )
     names = labels(table.others[column])
     scratch = table.take(names == "")
     if not len(scratch):
@@ -104,7 +106,7 @@ def transfer(
             "sets can only be compared with each other: give --task, the column of task sets"
         )
     if len(scratch) == len(table):
-        raise ConfigError(f"{path}: column {column!r} says of no run that it was pretrained; nothing to compare")
+        raise ConfigError(f"{path}: column {column!r} marks no run as pretrained; there is nothing to compare")
     try:
         record = fit_law(scratch, law, draws=draws, on_draw=on_draw)
     except ConfigError as error:
@@ -190,7 +192,7 @@ def _law(
     span = float(np.subtract(*np.quantile(middle, [0.975, 0.025]))) if middle else math.inf
     identified = not best.at_limit and stuck <= _OFTEN and span < math.log(100)
     warnings = [
-        f"{name} is not to be had: only one {'amount of data' if name == 'alpha' else 'size'}"
+        f"{name} cannot be estimated from only one {'amount of data' if name == 'alpha' else 'size'}"
         for name in axes
         if name not in varying
     ]
@@ -230,10 +232,12 @@ def _reach(cells: tuple[Amount, ...]) -> list[str]:
     never = sum(each.equivalent is None for each in cells)
     beyond = sum(each.beyond for each in cells) - never
     words = (
-        [f"{never} of {len(cells)} amounts reach errors that no data reach from scratch, by its law"] if never else []
+        [f"{never} of {len(cells)} amounts reach errors that, by the law from scratch, no amount of data reaches"]
+        if never
+        else []
     )
     if beyond:
-        words.append(f"{beyond} of {len(cells)} equivalent amounts lie beyond the data that the law from scratch saw")
+        words.append(f"{beyond} of {len(cells)} equivalent amounts are outside the data of the law from scratch")
     return words
 
 

@@ -112,7 +112,7 @@ def ratios(
     error = _error(path, loss, list(cells))
     names = list(cells[error])
     if len(names) < 2:
-        raise ConfigError(f"{path}: one pretraining set only ({names[0] or NONE}); nothing to compare it with")
+        raise ConfigError(f"{path}: one pretraining set only ({names[0] or NONE}); there is nothing to compare it with")
     if reference is not None and reference not in names:
         raise ConfigError(
             f"{path}: --reference: no pretraining set {reference!r}; {nearest(reference, filter(None, names))}"
@@ -124,7 +124,7 @@ def ratios(
             "no runs from scratch: ratios are to the mean of all sets, and say nothing of pretraining as such"
         )
     if max(each.tasks for each in compared) <= 2:
-        warnings.append("two task sets or fewer: intervals over task sets hardly mean anything")
+        warnings.append("With two task sets or fewer, intervals over task sets mean little")
     if scratch is not None:
         warnings += [f"law from scratch: {words}" for words in scratch.warnings]
     told = "the mean of all sets" if base is None else base or NONE
