@@ -104,7 +104,8 @@ def forecast(record: FitRecord, target: str, *, size: float | None = None, price
         raise ConfigError(f"--at-size: expected a positive number of parameters, got {size}")
     if size is not None and not found.law.uses_size:
         raise ConfigError(
-            f"--at-size: law {found.law.name!r} does not depend on size; fit additive, kaplan or joint, or leave the flag out"
+            f"--at-size: law {found.law.name!r} does not depend on size; fit additive, kaplan or joint, or leave "
+            "the flag out"
         )
     at = None if not found.law.uses_size or table.size is None else size or float(table.size.max())
     fresh = table.data if found.law.name != "repetition" or table.unique is None else table.unique

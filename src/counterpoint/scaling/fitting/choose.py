@@ -80,7 +80,8 @@ def _ceiling(found: Estimate, held: HoldOut | None) -> list[str]:
     if again is None or again[1].mare * CLEARER > held.mare:
         return []
     return [
-        f"Without the smallest amount ({again[0]:g}), the error on the same runs is {100 * again[1].mare:.0f}%: so little "
+        f"Without the smallest amount ({again[0]:g}), the error on the same runs is {100 * again[1].mare:.0f}%: "
+        "so little "
         "data may be no better than none, where no law of this kind holds; look at the curve, and try --drop "
         f"'data <= {again[0]:g}'."
     ]

@@ -54,7 +54,8 @@ def _pooled(found: Estimate) -> list[str]:
     sizes = table.others.get(table.columns.get("size", ""))
     if not found.law.uses_size and sizes is not None and (count := len(set(sizes.tolist()))) > 1:
         words.append(
-            f"{count} values of {table.columns['size']!r} are pooled, because this law does not depend on size. Fit one that does, or "
+            f"{count} values of {table.columns['size']!r} are pooled, because this law does not depend on size. "
+            "Fit one that does, or "
             "one size at a time with --drop."
         )
     for name, count in pooled(table):
@@ -82,7 +83,8 @@ def _floor(found: Estimate) -> list[str]:
         buys = 100 * (1 - 2 ** -_exponent(found))
         change = f"{buys:.0f}% less error" if buys >= 0 else f"{-buys:.0f}% more error"
         return [
-            f"This law assumes E = 0; it did not measure it. The gain from doubling the data ({change}) holds only within the fitted range."
+            f"This law assumes E = 0; it did not measure it. The gain from doubling the data ({change}) holds "
+            "only within the fitted range."
         ]
     if not shows_floor(found):
         return [

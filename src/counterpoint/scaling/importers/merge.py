@@ -34,7 +34,8 @@ def merge(old: list[Row], new: list[Row], *, every: bool, replace_rows: bool) ->
         other = [each for each in own if each.get(PROVENANCE) != row.get(PROVENANCE)]
         if other and not all(same) and not replace_rows:
             raise ConfigError(
-                f"run {row[RUN]!r} is already in the table with other values, from {other[0].get(PROVENANCE)}; separate "
+                f"run {row[RUN]!r} is already in the table with other values, from {other[0].get(PROVENANCE)}; "
+                "separate "
                 "the runs apart with --prefix NAME, or keep the new one with --replace"
             )
         if own and all(same) and len(own) == 1:

@@ -243,6 +243,7 @@ def _advice(rows: Sequence[Row], columns: Mapping[str, str], every: bool) -> lis
         amounts.setdefault(row[RUN], []).append(row.get("data"))
     if every and "data" in columns and any(len(each) > 1 and len(set(each)) == 1 for each in amounts.values()):
         words.append(
-            f"{columns['data']!r} is the same at all checkpoints of a run; a law of data needs the amount seen by each checkpoint"
+            f"{columns['data']!r} is the same at all checkpoints of a run; a law of data needs the amount seen by "
+            "each checkpoint"
         )
     return words

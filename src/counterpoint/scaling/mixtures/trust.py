@@ -86,7 +86,8 @@ def distrust(
         )
     if mixtures.hours is not None and not with_hours:
         words.append(
-            "all mixtures have about the same hours, so the value of an hour reflects the change in shares, not in volume"
+            "all mixtures have about the same hours, so the value of an hour reflects the change in shares, not "
+            "in volume"
         )
     if mixtures.hours is None:
         words.append("the table has shares and no hours, so it cannot say what more data would bring")

@@ -178,7 +178,8 @@ def ossification(table: RunTable, on_size: Callable[[], object] | None = None) -
         warnings.append(f"{given} sizes are treated as {len(sizes)}: sizes within 0.1% of each other count as one.")
     if ends[1] < 10 * ends[0]:
         warnings.append(
-            f"Only {ends[1] / ends[0]:.1f}x between the smallest and the largest amount of data, so late slopes are imprecise."
+            f"Only {ends[1] / ends[0]:.1f}x between the smallest and the largest amount of data, so late slopes "
+            "are imprecise."
         )
     return Ossification(
         sizes=tuple(verdicts),
@@ -206,7 +207,8 @@ def _check_error(table: RunTable) -> None:
     column = table.columns.get("loss", "loss")
     if _RATE.search(plain(column)) and not is_error(column):
         raise ConfigError(
-            f"{table.path}: column {column!r} is a rate of success or failure, which stays flat and then jumps where the "
+            f"{table.path}: column {column!r} is a rate of success or failure, which stays flat and then jumps "
+            "where the "
             "model changes smoothly; name a continuous error with --loss, such as the next-action error"
         )
     if np.ptp(table.log_loss) == 0:

@@ -89,7 +89,8 @@ def pretraining_column(path: Path, columns: Mapping[str, Column], name: str | No
         found = like[0] if len(like) == 1 else None
     if found is None:
         raise ConfigError(
-            f"{path}: no column says what the runs were pretrained on; the columns are {', '.join(columns)}. Name it with --pretrain"
+            f"{path}: no column says what the runs were pretrained on; the columns are {', '.join(columns)}. Name "
+            "it with --pretrain"
         )
     return found
 

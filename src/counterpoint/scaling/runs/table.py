@@ -289,7 +289,8 @@ def _positive(path: Path, name: str, column: Column) -> Float:
     if bad.size:
         rows = ", ".join(f"row {row + 1}: {numbers[row]:g}" for row in bad[:3])
         raise ConfigError(
-            f"{path}: column {name!r} has {bad.size} values that are not positive and finite ({rows}); correct them, or "
+            f"{path}: column {name!r} has {bad.size} values that are not positive and finite ({rows}); correct "
+            "them, or "
             f"leave the rows out with --drop"
         )
     return numbers

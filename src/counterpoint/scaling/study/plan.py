@@ -227,7 +227,8 @@ def _affordable(config: PlanConfig, draft: Study, pass_steps: float) -> Study:
     if not fits(least):
         seconds, flops = cost(of(least), config.workers)
         raise ConfigError(
-            f"the budget is too small for this study: {len(draft.runs())} runs with {least} steps at the largest amount "
+            f"the budget is too small for this study: {len(draft.runs())} runs with {least} steps at the largest "
+            "amount "
             f"take {seconds / 3600:.3g} hours with {config.workers} at a time, or {flops:.3g} FLOPs; give a larger "
             "budget, fewer or smaller sizes, fewer seeds, or less --floor-steps"
         )
@@ -299,7 +300,8 @@ def _warnings(study: Study, power: Power, passes: float, config: PlanConfig, sec
         words.append(f"Only {len(amounts)} amounts of data cannot show whether the curve bends; plan at least 5.")
     if amounts[-1] < NARROW * amounts[0]:
         words.append(
-            f"Only {amounts[-1] / amounts[0]:.1f}x between the smallest and the largest amount of data: exponents are imprecise."
+            f"Only {amounts[-1] / amounts[0]:.1f}x between the smallest and the largest amount of data: exponents "
+            "are imprecise."
         )
     if study.num_seeds < 2:
         words.append("With one seed, the noise between seeds is not measured, only scatter about the law.")
@@ -314,11 +316,13 @@ def _warnings(study: Study, power: Power, passes: float, config: PlanConfig, sec
     for name, share in power.excludes_zero.items():
         if share < LIKELY:
             words.append(
-                f"If the assumed law is true, the interval of {name} excludes 0 in only {100 * share:.0f}% of simulated studies."
+                f"If the assumed law is true, the interval of {name} excludes 0 in only {100 * share:.0f}% of "
+                "simulated studies."
             )
     if power.verified is not None and power.verified < LIKELY:
         words.append(
-            f"If the assumed law is true, the held-out runs are predicted within 5% in only {100 * power.verified:.0f}% of "
+            "If the assumed law is true, the held-out runs are predicted within 5% in only "
+            f"{100 * power.verified:.0f}% of "
             "worlds."
         )
     steps = [one.steps for one in study.amounts]

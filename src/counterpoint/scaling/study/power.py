@@ -136,7 +136,8 @@ def _law(size: Float, data: Float) -> Form:
     """Return the richest law that these runs carry; raises ConfigError where that is none."""
     if len(np.unique(data)) < 3:
         raise ConfigError(
-            f"{len(data)} runs at {len(np.unique(data))} amounts of data are outside the hold-out, too few for a law; plan at "
+            f"{len(data)} runs at {len(np.unique(data))} amounts of data are outside the hold-out, too few for a "
+            "law; plan at "
             "least 4 amounts, or hold out less"
         )
     names = ["additive"] if len(np.unique(size)) >= 3 else []
