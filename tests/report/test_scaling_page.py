@@ -60,7 +60,7 @@ def test_the_verdict_comes_first_with_its_interval(tmp_path: Path) -> None:
     page = page_of(write_amounts(tmp_path / "runs.csv"), "power")
     assert re.match(r"Twice the data cut the error by 2\d% \[2\d, 2\d\], from 2 to 400 hours", headline(page))
     assert "largest runs were predicted within" in headline(page)
-    assert "E = 0 is assumed, not found" in page
+    assert "This law assumes E = 0" in page
     assert not re.search(r'(src|href)="(http|//)', page)
     assert page.count('role="img" aria-label=') == page.count("<svg ")
     assert "environments" in page  # beside volume

@@ -154,7 +154,7 @@ def test_one_of_two_runs_outside_its_interval_is_chance(tmp_path: Path, capsys: 
     assert main(words) == 0
     write_rows(new, "hours,error", [(800, 0.14), (900, 0.14)])
     assert main(words) == 1
-    assert "only 0% of the runs inside their 95% intervals" in capsys.readouterr().out
+    assert "only 0% of the runs are inside their 95% intervals" in capsys.readouterr().out
 
 
 def test_a_hold_out_of_everything_says_so(tmp_path: Path) -> None:
@@ -192,11 +192,11 @@ def test_a_forecast_says_what_lies_outside_and_what_its_money_lacks(tmp_path: Pa
     record = fit_law(read_runs(runs, needs_size=True), "additive", draws=5)
     words = " ".join(forecast(record, "0.9x", size=1e12).warnings)
     assert "more than 10 times outside the sizes that were tried" in words
-    assert "Training is not in the money" in words
+    assert "The cost leaves out training" in words
     near = " ".join(forecast(record, "9x", prices=Prices(gpu_hour=0)).warnings)
-    assert "below the least amount that was tried" in near
+    assert "below the smallest amount in the runs" in near
     assert "outside the sizes" not in near
-    assert "Training is not in the money" not in near
+    assert "The cost leaves out training" not in near
 
 
 def test_training_is_counted_where_a_law_knows_no_size(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_training_is_counted_where_a_law_knows_no_size(tmp_path: Path) -> None:
     assert found.data is not None
     assert found.gpu_hours is not None
     assert found.gpu_cost == 2 * found.gpu_hours
-    assert "Training is not in the money" not in " ".join(found.warnings)
+    assert "The cost leaves out training" not in " ".join(found.warnings)
 
 
 @pytest.mark.parametrize("delta", ["0", "-1", "nan"])

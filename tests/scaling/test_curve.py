@@ -69,7 +69,7 @@ def test_too_few_amounts_are_refused(tmp_path: Path) -> None:
 
 def test_amounts_that_the_stores_do_not_have_are_refused(tmp_path: Path) -> None:
     config = curve(tmp_path, 12, (1, 2, 3, 50))
-    with pytest.raises(ConfigError, match="are more than the"):
+    with pytest.raises(ConfigError, match="exceed the"):
         run_curve(config, tmp_path / "study")
     whole = usable_amounts(config)
     assert whole[:3] == (1, 2, 3)

@@ -75,18 +75,18 @@ GOOD = "size,hours,error,seed\n" + "".join(
         (GOOD, {"drop": "hours > 0"}, "no rows are left"),
         (GOOD, {"drop": "__import__('os').system('x')"}, "not allowed"),
         (GOOD, {"drop": "hours +"}, "cannot be read"),
-        (GOOD, {"drop": "hours + 1"}, "not a condition"),
+        (GOOD, {"drop": "hours + 1"}, "expected a condition, got a value"),
         (GOOD, {"drop": "hours == [1, 2]"}, "condition"),
-        (GOOD, {"drop": "hours > 4 & seed == 1"}, "put brackets"),
-        (GOOD, {"data": "error"}, "taken for data and for loss"),
+        (GOOD, {"drop": "hours > 4 & seed == 1"}, "put each comparison in brackets"),
+        (GOOD, {"data": "error"}, "used for both data and loss"),
         (GOOD.replace("1,2,1.500000", "1,2,much"), {}, "row 3: 'much'"),
         (GOOD.replace("seed", "error"), {}, "more than one column is called 'error'"),
         (GOOD.replace("seed", "unit"), {}, "mixed units: column 'unit' says 0, 1"),
         ("hours,error\n" + "".join(f"2024-01-0{d},{1 / d}\n" for d in range(1, 9)), {}, "expected numbers"),
         ("hours,error\n" + "1,true\n2,true\n" * 4, {}, "holds bool"),
         ('[{"hours": 1, "error": 2}]', {}, "JSON lines, one object a line"),
-        ("", {}, "not a table"),
-        ("PAR1 and nothing else", {}, "not a table"),
+        ("", {}, "expected a table"),
+        ("PAR1 and nothing else", {}, "expected a table"),
     ],
 )
 def test_bad_tables_are_refused_with_a_reason(tmp_path: Path, text: str, options: dict[str, str], words: str) -> None:
@@ -114,7 +114,7 @@ def test_runs_that_were_logged_twice_and_missing_seeds_are_told(tmp_path: Path) 
     twice = read_runs(write(tmp_path / "runs.csv", GOOD + "1,1,2.000000,0\n1,2,1.500000,1\n"), needs_size=True)
     assert twice.warnings == ("rows 1 and 25, 4 and 26 are the same run with the same error; both count",)
     unnamed = "".join(line.rsplit(",", 1)[0] + "\n" for line in GOOD.splitlines() if not line.endswith(",1"))
-    assert "No column of seeds" in read_runs(write(tmp_path / "runs.csv", unnamed), needs_size=True).warnings[0]
+    assert "no seed column" in read_runs(write(tmp_path / "runs.csv", unnamed), needs_size=True).warnings[0]
     assert "are the same run" in read_runs(write(tmp_path / "runs.csv", unnamed + "1,1,2.000000\n")).warnings[0]
 
 

@@ -54,7 +54,7 @@ def test_the_same_run_from_elsewhere_is_a_conflict(tmp_path: Path) -> None:
     into = tmp_path / "runs.parquet"
     ingest_runs([write(tmp_path / "a.csv", CSV)], into, roles=ROLES)
     other = write(tmp_path / "b.csv", CSV.replace("0.37500", "0.3"))
-    with pytest.raises(ConfigError, match=r"'r4-8' is in the table already.*--prefix"):
+    with pytest.raises(ConfigError, match=r"'r4-8' is already in the table.*--prefix"):
         ingest_runs([other], into, roles=ROLES)
     assert ingest_runs([other], into, roles=ROLES, prefix="b/").added == 12
     assert ingest_runs([other], into, roles=ROLES, replace_rows=True).replaced == 1
@@ -71,7 +71,7 @@ def test_the_same_run_from_elsewhere_is_a_conflict(tmp_path: Path) -> None:
         ("run,loss,data\n", {}, "no rows"),
         ("run,loss,data\na,nan,1\n", {}, "finite number"),
         ("run,loss,data\n,1,1\n", {}, "has no name"),
-        ("PAR1 and nothing else", {}, "not a table"),
+        ("PAR1 and nothing else", {}, "expected a table"),
         ("run,loss,loss\na,1,2\n", {}, "more than one column is called 'loss'"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_file_that_is_not_ours_is_not_written_over(tmp_path: Path) -> None:
     source = write(tmp_path / "runs.csv", CSV)
     with pytest.raises(ConfigError, match="not a table that 'scale ingest' wrote"):
         ingest_runs([source], into, roles=ROLES)
-    with pytest.raises(ConfigError, match="no Parquet table"):
+    with pytest.raises(ConfigError, match="not a Parquet table"):
         ingest_runs([source], tmp_path / "runs.csv", roles=ROLES)
     with pytest.raises(ConfigError, match="no such file or folder"):
         ingest_runs([str(tmp_path / "nothing")], tmp_path / "x.parquet")

@@ -150,7 +150,7 @@ def test_a_hold_out_of_checkpoints_says_that_their_runs_were_fitted() -> None:
     assert apart is not None
     assert shared is not None
     assert "checkpoints" not in apart.rule
-    assert "checkpoints of runs that were fitted too" in shared.rule
+    assert "includes checkpoints of fitted runs" in shared.rule
 
 
 def test_the_bands_of_repeated_data_know_what_is_unique() -> None:

@@ -159,9 +159,9 @@ def test_shares_alone_and_corners_are_warned_of(tmp_path: Path) -> None:
     assert advice.per == "percent of the budget"
     assert advice.found.weights["a"].value > 0.9
     told = " ".join(advice.warnings)
-    assert "outside the trained ones" in told
+    assert "extrapolation beyond the trained ones" in told
     assert "9 mixtures for 4 parameters" not in told
-    assert "shares, no hours" in told
+    assert "shares and no hours" in told
     with pytest.raises(ConfigError, match="--hours"):
         advise(read_mixtures(tmp_path / "m.csv"), caps={"a": 3.0})
 
@@ -235,7 +235,7 @@ def test_caps_in_words_and_in_shares(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*words, "--caps", "real=1,sim=1", "--hours", "100"]) == 0
     warnings = json.loads(capsys.readouterr().out)["warnings"]
     assert any("worse than the current one" in each for each in warnings)
-    assert any("caps are hours, and none is above 1 of 100" in each for each in warnings)
+    assert any("caps are read as hours, and none is above 1 of 100" in each for each in warnings)
     text = path.read_text().splitlines()
     rows = [
         [*row[:1], *(str(float(cell) / 100) for cell in row[1:4]), *row[4:]] for row in (r.split(",") for r in text[1:])

@@ -83,5 +83,5 @@ def test_sizes_read_off_a_figure_are_one_where_they_lie_next_to_each_other(world
     jitter = np.random.default_rng(0).uniform(1, 1 + 1e-4, len(table))
     found, plain = ossification(replace(table, size=table.size * jitter)), ossification(table)
     assert [each.verdict for each in found.sizes] == [each.verdict for each in plain.sizes]
-    assert any("sizes are taken for 7" in words for words in found.warnings)
-    assert not any("are taken for" in words for words in plain.warnings)
+    assert any("sizes are treated as 7" in words for words in found.warnings)
+    assert not any("are treated as" in words for words in plain.warnings)

@@ -49,21 +49,21 @@ def test_a_plan_uses_its_budget_and_says_what_it_cannot_tell(
     assert 0 < plan["hours"] <= 0.02
     assert plan["flops"] > 0
     said = " ".join(plan["warnings"])
-    for warning in ("Only 4 amounts", "Only 8.0x", "One seed", "no law of size"):
+    for warning in ("Only 4 amounts", "Only 8.0x", "one seed", "too few for a law of size"):
         assert warning in said
     assert main(words(store, tmp_path / "study")) == 2
-    assert "frozen" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"recipe": "tinny"}, "tiny"),
-        ({"amounts": "1 2 4 800"}, "more than there are"),
+        ({"amounts": "1 2 4 800"}, "exceed what is available"),
         ({"amounts": "1 2 4 5.5"}, "whole numbers"),
         ({"budget_hours": "0"}, "more than 0"),
-        ({"budget_hours": "0.0001"}, "does not afford"),
-        ({"sizes": "9e3 9.1e3"}, "9000 and 9100 are the same model of the ladder"),
+        ({"budget_hours": "0.0001"}, "too small for this study"),
+        ({"sizes": "9e3 9.1e3"}, "9000 and 9100 give the same model"),
         ({"data": "nowhere"}, "nowhere"),
         ({"budget_flops": "1e12"}, "one budget"),
         ({"check_training": "1"}, "--check-training: expected more than 1"),
@@ -141,7 +141,7 @@ def test_power_agrees_with_a_direct_simulation() -> None:
 
 def test_too_few_runs_carry_no_law() -> None:
     data = np.asarray([1.0, 2.0, 4.0])
-    with pytest.raises(ConfigError, match="carry no law"):
+    with pytest.raises(ConfigError, match="too few for a law"):
         power_analysis(np.full(3, 1e4), data, data == 4.0, Assumption())
     with pytest.raises(ConfigError, match="above 0"):
         Assumption(noise=0.0)

@@ -118,7 +118,7 @@ def test_a_study_on_ray_gives_the_errors_of_this_machine(study: Study, tmp_path:
 def test_what_is_saved_is_what_is_loaded_and_frozen(study: Study, tmp_path: Path) -> None:
     save_study(study, tmp_path, {})
     assert load_study(tmp_path) == study
-    with pytest.raises(ConfigError, match="frozen"):
+    with pytest.raises(ConfigError, match="already exists"):
         save_study(study, tmp_path, {})
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(ConfigError, match="plan the study again"):
@@ -147,7 +147,7 @@ def test_a_study_whose_stores_have_changed_is_refused(store: Path, study: Study,
             writer.add(synthetic_episode(synthetic_embodiment(3), index, seed=9, duration_s=1.2))
     data = replace(study.training.data, stores=(tmp_path / "store",))
     save_study(replace(study, training=replace(study.training, data=data)), tmp_path / "study", {})
-    with pytest.raises(ConfigError, match="other episodes"):
+    with pytest.raises(ConfigError, match="have changed in the stores"):
         run_study(tmp_path / "study", workers=1, progress=False)
     assert len(Store.open(store)) == 26
 

@@ -24,7 +24,7 @@ CHECK = TrainingCheck(
 def test_training_that_was_short_is_said(error: float, verb: str, is_short: bool) -> None:
     said = check_words([replace(CHECK, longer_error=error)])
     assert f"800 instead of 400 steps on 25 episodes a robot {verb} the error of size 1000" in said[0]
-    assert any("warning: Runs are short of training" in line for line in said) == is_short
+    assert any("warning: The runs need more training" in line for line in said) == is_short
 
 
 def test_a_law_of_short_runs_says_so(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         transfer(path, pretrain="pretrian")
     with pytest.raises(ConfigError, match="no runs from scratch"):
         transfer(path, drop="pretrain == 'none'")
-    with pytest.raises(ConfigError, match="of no run that it was pretrained"):
+    with pytest.raises(ConfigError, match="marks no run as pretrained"):
         transfer(path, drop="pretrain == 'web'")
     with pytest.raises(ConfigError, match="the law from scratch, 2 runs"):
         transfer(path, drop="pretrain == 'none' and (hours > 2 or params > 2e5)")
@@ -197,7 +197,7 @@ def test_an_amount_is_never_taken_for_an_error(tmp_path: Path, layout: str, caps
     found = json.loads(capsys.readouterr().out)
     assert [each["ratios"][found["error"]]["ratio"] for each in found["sets"]] == pytest.approx([0.9, 0.8])
     assert [each["task_sets"] for each in found["sets"]] == [4, 4]
-    assert any("taken for errors" in words for words in found["warnings"]) == (layout == "hours")
+    assert any("assumed to be errors" in words for words in found["warnings"]) == (layout == "hours")
 
 
 def test_cells_that_are_no_numbers_or_there_twice_are_named(tmp_path: Path) -> None:
