@@ -191,7 +191,7 @@ def test_a_forecast_says_what_lies_outside_and_what_its_money_lacks(tmp_path: Pa
     runs = write_rows(tmp_path / "runs.csv", "params,hours,error", list(rows))
     record = fit_law(read_runs(runs, needs_size=True), "additive", draws=5)
     words = " ".join(forecast(record, "0.9x", size=1e12).warnings)
-    assert "more than 10 times outside the sizes that were tried" in words
+    assert "more than 10 times outside the sizes in the runs" in words
     assert "The cost leaves out training" in words
     near = " ".join(forecast(record, "9x", prices=Prices(gpu_hour=0)).warnings)
     assert "below the smallest amount in the runs" in near

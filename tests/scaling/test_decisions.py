@@ -143,7 +143,7 @@ def test_far_forecasts_without_a_floor_say_what_their_interval_takes_for_true(tm
     rows = [f"{tokens},{tokens**-0.3 * (1 + 0.01 * (-1) ** tokens)}" for tokens in range(1, 12)]
     (tmp_path / "runs.csv").write_text("\n".join(["tokens,error", *rows]))
     words = " ".join(forecast(fit_law(read_runs(tmp_path / "runs.csv"), "power", draws=10), "0.2x").warnings)
-    assert "beyond 10 times a forecast is a guess" in words
+    assert "beyond 10 times, a forecast is a guess" in words
     assert "assumes E = 0" in words
     assert "for each unit of 'tokens'" in words
 

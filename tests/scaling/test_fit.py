@@ -136,9 +136,9 @@ def test_intervals_that_hold_too_few_held_out_runs_and_few_draws_are_said(tmp_pa
     rows = [(64.0, float(0.3 * np.exp(rng.normal(0, 0.02))), seed) for seed in range(8)]
     rows += [(float(d), float(d**-0.3 * np.exp(e)), 0) for d, e in zip(amounts[amounts < 60], noise, strict=False)]
     found = fit_law(written(tmp_path / "runs.csv", rows), "power", delta=1e-2, draws=60)
-    assert said(found, "held-out runs lie inside their 95% intervals")
+    assert said(found, "held-out runs are inside their 95% intervals")
     assert not said(found, "The bootstrap used only")
-    assert said(fit_law(planted(tmp_path, 1.0, 0.5, noise=0.01), "power", draws=5), "5 draws of the bootstrap are few")
+    assert said(fit_law(planted(tmp_path, 1.0, 0.5, noise=0.01), "power", draws=5), "The bootstrap used only 5 draws")
 
 
 def test_bad_points(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_plan_uses_its_budget_and_says_what_it_cannot_tell(
     for warning in ("Only 4 amounts", "Only 8.0x", "one seed", "too few for a law of size"):
         assert warning in said
     assert main(words(store, tmp_path / "study")) == 2
-    assert "already exists" in capsys.readouterr().err
+    assert "holds a study already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
