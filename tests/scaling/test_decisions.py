@@ -145,7 +145,7 @@ def test_far_forecasts_without_a_floor_say_what_their_interval_takes_for_true(tm
     words = " ".join(forecast(fit_law(read_runs(tmp_path / "runs.csv"), "power", draws=10), "0.2x").warnings)
     assert "beyond 10 times, a forecast is a guess" in words
     assert "assumes E = 0" in words
-    assert "for each unit of 'tokens'" in words
+    assert "to each unit of 'tokens'" in words
 
 
 @pytest.mark.parametrize("text", ["-1", "0x", "nan", "abc", "infx"])

@@ -95,9 +95,7 @@ def transfer(
     if size is None and sizes is not None and len(set(table.others[sizes].tolist())) > 1:
         table = read(True)
     if np.ptp(table.log_loss) == 0:
-        raise ConfigError(
-            f"{path}: column {table.columns['loss']!r} (loss) is the same in every row, so there is nothing to fit"
-        )
+        raise ConfigError(f"{path}: column {table.columns['loss']!r} (loss) never changes, so there is nothing to fit")
     names = labels(table.others[column])
     scratch = table.take(names == "")
     if not len(scratch):
