@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from counterpoint.core.exports import lazy_exports
 
 if TYPE_CHECKING:
+    from counterpoint.data.batches.arrays import ArrayConfig, ArrayDataset
+    from counterpoint.data.batches.loader import Loader
     from counterpoint.data.encoding.processor import Processor
     from counterpoint.data.encoding.windows import WindowConfig
     from counterpoint.data.episodes.selection import Selection, select_episodes
@@ -22,6 +24,8 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
+            "counterpoint.data.batches.arrays": ("ArrayConfig", "ArrayDataset"),
+            "counterpoint.data.batches.loader": ("Loader",),
             "counterpoint.data.encoding.processor": ("Processor",),
             "counterpoint.data.encoding.windows": ("WindowConfig",),
             "counterpoint.data.episodes.selection": (
@@ -35,4 +39,14 @@ else:
         },
     )
 
-__all__ = ["EpisodeSource", "MemorySource", "Processor", "Selection", "WindowConfig", "select_episodes"]
+__all__ = [
+    "ArrayConfig",
+    "ArrayDataset",
+    "EpisodeSource",
+    "Loader",
+    "MemorySource",
+    "Processor",
+    "Selection",
+    "WindowConfig",
+    "select_episodes",
+]
