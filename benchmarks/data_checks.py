@@ -24,7 +24,7 @@ from counterpoint.core.embodiment import Channel, Embodiment, Quantity, StreamSp
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.stream import Stream, vector_stream
 from counterpoint.engine import open_engine
-from counterpoint.store import Store, StoreWriter, ViewFrames, build_video_view
+from counterpoint.store import Store, StoreWriter, ViewFrames, build_low_view, build_video_view
 
 JOINTS = 7
 CAMERA = StreamSpec(name="camera/front", kind="image", height=168, width=224, rate_hz=5.0)
@@ -107,7 +107,7 @@ def store_costs(root: Path, seconds: float) -> float:
             streams = make_streams(index, seconds)
             writer.add(Episode(episode_id=f"bench-{index}", embodiment=ROBOT, provenance=provenance, streams=streams))
     store = Store.open(root)
-    store.low("bench-0")  # the view is there, as after the first training
+    build_low_view(store)
     spent = cpu_seconds(lambda: check_quality(store, engine=open_engine(workers=1)), 1)
     return spent / (count * seconds / 3600)
 

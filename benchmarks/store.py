@@ -25,7 +25,7 @@ from counterpoint.core.clock import periodic_ns, seconds_to_ns
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode, Provenance
 from counterpoint.core.stream import Stream, text_stream, vector_stream
-from counterpoint.store import Store, StoreWriter
+from counterpoint.store import Store, StoreWriter, build_low_view
 
 STREAMS = {
     "proprioception": (20, 100),
@@ -161,7 +161,7 @@ def main() -> None:
         print(f"open        {1000 / opened:10,.1f} ms for {count} episodes")
         store = Store.open(folder / "store")
         started = time.perf_counter()
-        store.low("bench-00000")
+        build_low_view(store)
         print(f"build view  {count / (time.perf_counter() - started):10,.0f} episodes/s")
         rng = np.random.default_rng(0)
         ids = [f"bench-{index:05d}" for index in rng.integers(0, count, 20_000)]
