@@ -67,6 +67,9 @@ class ActingTokens:
     """[channels, DESCRIPTOR_DIM]."""
     values: Float
     """[n, branches, knots, channels]: normalised actions, relative to the decision's base for joints."""
+    prefix: Float
+    """The same shape: what the model is told of committed knots. When serving, these are the commands on their way; in
+    training they are `values`, disturbed so that the model does not learn to copy them."""
     valid: Bool
     """[n, branches, knots]: False beyond the episode's last action; such knots carry no loss."""
     window: Int
@@ -84,7 +87,10 @@ class Batch:
     decision_s: Float
     """[windows, branches]."""
     delay_s: Float
-    """[windows, branches]: knots before this offset are committed and enter clean."""
+    """[windows, branches]: knots before this offset are committed and carry no loss."""
+    prefix_s: Float
+    """[windows, branches]: knots before this offset enter clean. Equal to `delay_s`, or 0 where training hides the
+    committed knots."""
     knot_s: Float
     """[knots]: offsets from the decision on, increasing, the first 0."""
     vectors: tuple[VectorTokens, ...]

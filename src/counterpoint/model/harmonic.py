@@ -61,17 +61,17 @@ class HarmonicModel(nn.Module):
 
     def corrupt(self, batch: TensorBatch, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
         """Draw the network's training input: noisy chunks [n, B, K, C] a group, flow times [W, B, K]."""
-        committed = committed_knots(batch)
+        known = known_knots(batch)
         shape = batch.decision_s.shape
         flow = torch.rand(shape, generator=generator, device=batch.decision_s.device) ** self.config.flow_time_power
-        flow_time = torch.where(committed, 1.0, flow.unsqueeze(-1).expand_as(committed))
+        flow_time = torch.where(known, 1.0, flow.unsqueeze(-1).expand_as(known))
         noisy = []
         for acting in batch.acting:
             noise = torch.randn(acting.values.shape, generator=generator, device=flow.device)
             t = flow_time[acting.window].unsqueeze(-1)
             blended = (1 - t) * noise + t * acting.values
-            own = acting.values + self.config.commit_noise * noise
-            noisy.append(torch.where(committed[acting.window].unsqueeze(-1), own, blended))
+            prefix = acting.prefix + self.config.commit_noise * noise
+            noisy.append(torch.where(known[acting.window].unsqueeze(-1), prefix, blended))
         return noisy, flow_time
 
     def error(self, batch: TensorBatch, noisy: list[Tensor], flow_time: Tensor) -> Loss:
@@ -109,17 +109,17 @@ class HarmonicModel(nn.Module):
         result, replaces what `generator` would draw.
         """
         cache = self.sense(batch) if cache is None else cache
-        committed = committed_knots(batch)
-        holds = [committed[acting.window].unsqueeze(-1) for acting in batch.acting]
+        known = known_knots(batch)
+        holds = [known[acting.window].unsqueeze(-1) for acting in batch.acting]
         x = []
         for number, (acting, hold) in enumerate(zip(batch.acting, holds, strict=True)):
             drawn = (
                 noise[number] if noise else torch.randn(acting.values.shape, generator=generator, device=hold.device)
             )
-            x.append(torch.where(hold, acting.values, temperature * drawn))
+            x.append(torch.where(hold, acting.prefix, temperature * drawn))
         for step in range(steps):
             t = step / steps
-            clean = self.predict(batch, cache, x, torch.where(committed, 1.0, t))
+            clean = self.predict(batch, cache, x, torch.where(known, 1.0, t))
             rate = 1 / (steps - step)  # dt / (1 - t)
             x = [
                 torch.where(hold, now, now + rate * (end - now)) for hold, now, end in zip(holds, x, clean, strict=True)
@@ -137,5 +137,10 @@ class HarmonicModel(nn.Module):
 
 
 def committed_knots(batch: TensorBatch) -> Tensor:
-    """Return bool [W, B, K]: knots before the delay, executed before the answer is ready."""
+    """Return bool [W, B, K]: knots before the delay, executed before the answer is ready; they carry no loss."""
     return batch.knot_s < batch.delay_s.unsqueeze(-1) - 1e-6
+
+
+def known_knots(batch: TensorBatch) -> Tensor:
+    """Return bool [W, B, K]: knots that enter clean, from the batch's prefix."""
+    return batch.knot_s < batch.prefix_s.unsqueeze(-1) - 1e-6

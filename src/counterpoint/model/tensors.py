@@ -49,6 +49,7 @@ class ActingTensors:
     embodiment: str
     descriptors: Tensor
     values: Tensor
+    prefix: Tensor
     valid: Tensor
     window: Tensor
 
@@ -61,6 +62,7 @@ class TensorBatch:
     arrival_s: Tensor
     decision_s: Tensor
     delay_s: Tensor
+    prefix_s: Tensor
     knot_s: Tensor
     vectors: tuple[VectorTensors, ...]
     images: tuple[ImageTensors, ...]
@@ -85,6 +87,7 @@ def to_tensors(batch: Batch, device: torch.device | str = "cpu") -> TensorBatch:
         arrival_s=tensor(batch.arrival_s),
         decision_s=tensor(batch.decision_s),
         delay_s=tensor(batch.delay_s),
+        prefix_s=tensor(batch.prefix_s),
         knot_s=tensor(batch.knot_s),
         vectors=tuple(group(VectorTensors, each) for each in batch.vectors),
         images=tuple(group(ImageTensors, each) for each in batch.images),

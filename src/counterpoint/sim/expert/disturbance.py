@@ -5,7 +5,7 @@ The record keeps the expert's clean command, so the data also show what to do of
 
     push    servo targets missed by a bump of 0.2-0.5 s: the tool leaves its path by 2-8 cm
     nudge   an object gets a horizontal velocity
-    slip    the fingers open against the command
+    slip    the fingers open or close against the command; a hand that closes too early misses its grasp
 
 Commands start from measured joints, so an offset keeps moving the arm: a push adds up to `push_m` unless
 the expert steers against it.
@@ -42,10 +42,14 @@ class DisturbanceConfig:
     """Hits against a movable object."""
     nudge_m_s: tuple[float, float] = (0.1, 0.4)
     """Horizontal speed that a hit adds, m/s."""
-    slip_hz: float = 0.1
-    """Times the fingers open against the command."""
-    slip_s: tuple[float, float] = (0.1, 0.3)
-    """How long they stay open, seconds."""
+    slip_hz: float = 0.5
+    """Slips of the fingers of a hand."""
+    open_s: tuple[float, float] = (0.1, 0.3)
+    """How long fingers open against the command, seconds."""
+    close_share: float = 0.8
+    """Share of slips in which the fingers close instead: they show what to do after a missed grasp."""
+    close_s: tuple[float, float] = (0.3, 0.9)
+    """How long fingers close against the command, seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,12 +126,14 @@ class Disturber:
         return np.array([speed * np.cos(angle), speed * np.sin(angle), 0.0])
 
     def _slips(self) -> list[_Bump]:
-        """Return openings of the fingers of a random arm, if it has any."""
+        """Return motions of the fingers of a random arm against the command, if it has any."""
         random, robot = self._random, self.world.robot
         gripper = robot.arms[int(random.integers(len(robot.arms)))].gripper
         if gripper is None:
             return []
+        closes = random.random() < self.config.close_share
+        length_s = float(random.uniform(*(self.config.close_s if closes else self.config.open_s)))
         peak = np.zeros(len(robot.embodiment.acting))
         for name, opened, closed in zip(gripper.channels, gripper.open, gripper.closed, strict=True):
-            peak[robot.embodiment.acting_names.index(name)] = opened - closed
-        return [_Bump(peak=peak, start_s=self.world.time_s, length_s=float(random.uniform(*self.config.slip_s)))]
+            peak[robot.embodiment.acting_names.index(name)] = closed - opened if closes else opened - closed
+        return [_Bump(peak=peak, start_s=self.world.time_s, length_s=length_s)]
