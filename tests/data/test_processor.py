@@ -119,8 +119,8 @@ def test_committed_commands_enter_as_training_would_encode_them() -> None:
     training = encode_window(PROCESSOR, ROBOT, episode.streams, np.array([now]), np.zeros(1, np.float32))
     chunk = PROCESSOR.decode(ROBOT, training.values[0], training.base[0], now)
     serving = PROCESSOR.encode_observation(observation(episode, now, 0.2, chunk))
-    np.testing.assert_allclose(serving.values[0, :4], training.values[0, :4], atol=2e-3)
-    assert (serving.values[0, 4:] == 0).all()
+    np.testing.assert_allclose(serving.prefix[0, :4], training.values[0, :4], atol=2e-3)
+    assert (serving.prefix[0, 4:] == 0).all()
     assert serving.delay_s[0] == np.float32(0.2)
 
 
@@ -132,7 +132,7 @@ def test_a_robot_that_was_never_commanded_holds_where_it_is() -> None:
     window = PROCESSOR.encode_observation(replace(view, streams=streams))
     measured = streams["proprioception"].values[-1, :7]
     np.testing.assert_array_equal(window.start[0], measured)
-    np.testing.assert_allclose(window.values[0, :2, :6], 0.0, atol=1e-5)
+    np.testing.assert_allclose(window.prefix[0, :2, :6], 0.0, atol=1e-5)
     chunk = PROCESSOR.decode(ROBOT, np.zeros((16, 7), np.float32), window.base[0], now)
     assert chunk.time_ns[0] == now
     np.testing.assert_array_equal(chunk.values[0, :6], measured[:6])

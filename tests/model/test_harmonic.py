@@ -112,7 +112,8 @@ def test_extending_the_cache_equals_encoding_at_once() -> None:
 def test_committed_knots_come_back_unchanged_and_carry_no_loss() -> None:
     model = make_model()
     batch = make_batch(dofs=(6,))
-    delayed = replace(batch, delay_s=np.full((1, 3), 0.1, np.float32))
+    delay_s = np.full((1, 3), 0.1, np.float32)
+    delayed = replace(batch, delay_s=delay_s, prefix_s=delay_s)
     tensors = to_tensors(delayed)
     (sampled,) = model.sample(tensors, steps=3, temperature=1.0, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(sampled[:, :, :1], tensors.acting[0].values[:, :, :1])
@@ -182,3 +183,17 @@ def test_bfloat16_products_change_little_and_leave_float32_gradients() -> None:
         assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
         losses.append(loss.item())
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_a_hidden_prefix_is_not_seen_and_its_knots_carry_no_loss() -> None:
+    model = make_model()
+    delay_s = np.full((1, 3), 0.2, np.float32)
+    told = replace(make_batch(dofs=(6,)), delay_s=delay_s)
+    other = replace(told, acting=(replace(told.acting[0], prefix=told.acting[0].prefix + 1),))
+    losses = [model.loss(to_tensors(batch), torch.Generator().manual_seed(0)).total for batch in (told, other)]
+    assert losses[0] == losses[1] > 0
+    seen = [
+        model.loss(to_tensors(replace(batch, prefix_s=delay_s)), torch.Generator().manual_seed(0)).total
+        for batch in (told, other)
+    ]
+    assert seen[0] != seen[1]

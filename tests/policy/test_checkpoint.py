@@ -124,7 +124,7 @@ def test_foreign_processor_is_refused(folder: Path) -> None:
     head = json.loads((folder / "config.json").read_text())
     (folder / "config.json").unlink()
     (folder / "config.json").write_text(json.dumps({**head, "files": manifest(folder)}))
-    with pytest.raises(CheckpointError, match=r"processor\.version: expected 1, got 7"):
+    with pytest.raises(CheckpointError, match=r"processor\.version: expected 2, got 7"):
         load_checkpoint(folder)
 
 

@@ -36,11 +36,13 @@ def make_batch(*, dofs: tuple[int, ...] = (6, 16), tokens: int = 5, branches: in
         descriptors = describe(channels(dof, "q"))
         values = rng.normal(size=(tokens, dof)).astype(np.float32)
         vectors.append(VectorTokens(descriptors=descriptors, values=values, slot=slots))
+        actions = rng.normal(size=(1, branches, 8, dof)).astype(np.float32)
         acting.append(
             ActingTokens(
                 embodiment=f"robot{dof}",
                 descriptors=descriptors,
-                values=rng.normal(size=(1, branches, 8, dof)).astype(np.float32),
+                values=actions,
+                prefix=actions,
                 valid=np.ones((1, branches, 8), dtype=bool),
                 window=np.array([window]),
             )
@@ -51,6 +53,7 @@ def make_batch(*, dofs: tuple[int, ...] = (6, 16), tokens: int = 5, branches: in
         arrival_s=capture + np.float32(0.01),
         decision_s=decision,
         delay_s=np.zeros((windows, branches), np.float32),
+        prefix_s=np.zeros((windows, branches), np.float32),
         knot_s=0.05 * np.arange(1, 9, dtype=np.float32),
         vectors=tuple(vectors),
         images=(),
@@ -88,6 +91,7 @@ def awkward_batch(seed: int = 0) -> Batch:
         arrival_s=arrival,
         decision_s=decision,
         delay_s=delay,
+        prefix_s=delay,
         vectors=tuple(vectors),
         images=(pictures,),
         acting=tuple(acting),

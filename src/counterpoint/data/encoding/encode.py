@@ -16,6 +16,7 @@ from counterpoint.data.encoding.acting import base_at, knots, normalise, start_a
 from counterpoint.data.encoding.episode import PROPRIOCEPTION, ImageTrack, PreparedEpisode
 from counterpoint.data.encoding.images import camera_bucket, frame_patches, patch_positions
 from counterpoint.data.encoding.pack import EncodedWindow, ImagePiece, TextPiece, VectorPiece
+from counterpoint.data.encoding.prefix import disturbed, hidden, lateness_ns
 from counterpoint.data.encoding.relation import Relation, relation_values
 from counterpoint.data.encoding.text import text_features
 from counterpoint.data.encoding.tracks import CLIP, Layout, is_changed, is_known
@@ -72,7 +73,7 @@ def encode(
         episode: the prepared streams.
         select_ns: int64 [n], non-decreasing; events are selected at each.
         delay_s: float32 [branches], inference delays.
-        rng: draws latency jitter and dropping of past actions; None for neither.
+        rng: draws latency jitter, dropping of past actions and disturbed prefixes; None for none of them.
         targets: whether to read knots from the commands; without, values are 0 and all valid.
 
     Raises:
@@ -88,7 +89,7 @@ def encode(
     _add_instruction(tokens, config, episode, select_ns)
     for track, jitter_ns in zip(episode.images, selected.jitter_ns[len(episode.tracks) :].tolist(), strict=True):
         _add_images(tokens, config, track, select_ns, jitter_ns)
-    return _finish(config, episode, selected, tokens, delay_s, targets)
+    return _finish(config, episode, selected, tokens, delay_s, rng, targets=targets)
 
 
 def _select(
@@ -190,6 +191,8 @@ def _finish(
     selected: _SelectedEvents,
     tokens: _Tokens,
     delay_s: Float,
+    rng: np.random.Generator | None,
+    *,
     targets: bool,
 ) -> EncodedWindow:
     decision_ns = selected.time_ns[-len(delay_s) :]
@@ -209,6 +212,11 @@ def _finish(
     else:
         values = np.zeros((*shape, base.shape[1]), dtype=np.float32)
         valid = np.ones(shape, dtype=np.bool_)
+    start = start_at(episode.acting, measured, decision_ns, episode.robot.acting)
+    prefix, prefix_s = values, delay_s
+    if targets and rng is not None:
+        prefix = _prefix(config, episode, decision_ns, base, start, rng)
+        prefix_s = np.where(hidden(config.prefix, len(delay_s), rng), np.float32(0), delay_s)
     capture_s, arrival_s, places = _in_order(tokens, origin_ns)
     decision_s = _seconds(decision_ns, origin_ns)
     return EncodedWindow(
@@ -226,12 +234,29 @@ def _finish(
         delay_s=delay_s,
         acting=episode.acting.layout,
         values=values,
+        prefix=prefix,
+        prefix_s=prefix_s,
         valid=valid,
         base=base,
-        start=start_at(episode.acting, measured, decision_ns, episode.robot.acting),
+        start=start,
         knot_s=(config.knot_offset_ns * 1e-9).astype(np.float32),
         experience_s=float(decision_s[-1] - decision_s[0]) + config.stride_s,
     )
+
+
+def _prefix(
+    config: WindowConfig,
+    episode: PreparedEpisode,
+    decision_ns: Int,
+    base: Float,
+    start: Float,
+    rng: np.random.Generator,
+) -> Float:
+    """Return what training says of committed knots: recorded commands, some of them late, still, swapped or off."""
+    track, acting = episode.acting, episode.robot.acting
+    raw, _ = knots(track, decision_ns - lateness_ns(config.prefix, len(decision_ns), rng), config.knot_offset_ns)
+    held = normalise(np.repeat(start[:, None], config.knots, axis=1), base, acting)
+    return disturbed(config.prefix, normalise(raw, base, acting), held, track.relative, rng)
 
 
 def _in_order(tokens: _Tokens, origin_ns: int) -> tuple[Float, Float, list[Int]]:

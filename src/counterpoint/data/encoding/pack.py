@@ -74,6 +74,10 @@ class EncodedWindow:
     acting: Layout
     values: Float
     """[branches, knots, channels], normalised."""
+    prefix: Float
+    """[branches, knots, channels], normalised: what committed knots are said to be."""
+    prefix_s: Float
+    """[branches]: the prefix reaches so far, 0 where it is hidden."""
     valid: Bool
     """[branches, knots]."""
     base: Float
@@ -112,6 +116,7 @@ def pack(windows: Sequence[EncodedWindow], *, tokens: int | None = None) -> Batc
         arrival_s=arrival_s,
         decision_s=np.stack([window.decision_s for window in windows]),
         delay_s=np.stack([window.delay_s for window in windows]),
+        prefix_s=np.stack([window.prefix_s for window in windows]),
         knot_s=windows[0].knot_s,
         vectors=_vectors(windows, slots),
         images=_images(windows, slots),
@@ -167,6 +172,7 @@ def _acting(windows: Sequence[EncodedWindow]) -> tuple[ActingTokens, ...]:
             embodiment=name,
             descriptors=windows[rows[0]].acting.descriptors,
             values=np.stack([windows[row].values for row in rows]),
+            prefix=np.stack([windows[row].prefix for row in rows]),
             valid=np.stack([windows[row].valid for row in rows]),
             window=np.array(rows, dtype=np.int64),
         )

@@ -10,8 +10,7 @@ It is plain data: `to_dict` goes into a checkpoint, `from_dict` takes nothing el
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import cast
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from counterpoint.catalog.mixtures.mixture import read_mixture
 from counterpoint.catalog.mixtures.statistics import StreamStatistics
 from counterpoint.core.clock import NS_PER_SECOND
+from counterpoint.core.config import from_dict, to_dict
 from counterpoint.core.descriptor import DESCRIPTOR_VERSION
 from counterpoint.core.embodiment import Embodiment
 from counterpoint.core.errors import CheckpointError, ConfigError, PolicyError, UnknownNameError, unknown_name
@@ -36,7 +36,7 @@ from counterpoint.data.episodes.selection import ChosenEpisodes, EpisodeReferenc
 from counterpoint.data.episodes.source import EpisodeSource
 from counterpoint.store.views.pictures import CameraPictures
 
-PROCESSOR_VERSION = 1
+PROCESSOR_VERSION = 2
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -188,7 +188,7 @@ class Processor:
         return {
             "version": PROCESSOR_VERSION,
             "descriptor_version": DESCRIPTOR_VERSION,
-            "config": asdict(self.config),
+            "config": to_dict(self.config),
             "robots": {name: robot_to_dict(robot) for name, robot in sorted(self.robots.items())},
         }
 
@@ -227,7 +227,7 @@ class Processor:
         full = np.zeros_like(values)
         full[0, :count] = raw
         values[0, :count] = normalise(full, window.base, robot.acting)[0, :count]
-        return replace(window, values=values)
+        return replace(window, prefix=values)
 
 
 def _fit_one(
@@ -261,9 +261,8 @@ def _unmarked(
 
 
 def _config_from_dict(raw: object) -> WindowConfig:
-    values = exact_keys(raw, tuple(f.name for f in fields(WindowConfig)), "processor.config")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
-        return WindowConfig(**cast(dict[str, float], values))  # type: ignore[arg-type]  # checked by the dataclass
+        values = exact_keys(raw, tuple(f.name for f in fields(WindowConfig)), "processor.config")
+        return from_dict(WindowConfig, values)
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"processor.config: {error}") from error

@@ -8,7 +8,7 @@ knots              ' ' ' ' ' '                                 s, s + knot_s, s 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from counterpoint.core.clock import seconds_to_ns
 from counterpoint.core.errors import ConfigError
+from counterpoint.data.encoding.prefix import PrefixConfig
 
 Times = NDArray[np.int64]
 Float = NDArray[np.float32]
@@ -45,12 +46,14 @@ class WindowConfig:
     """Events captured longer ago than this when selected are no tokens (instructions excepted), seconds."""
     max_delay_s: float = 0.25
     """Longest inference delay trained for, seconds."""
-    zero_delay_probability: float = 0.3
+    zero_delay_probability: float = 0.2
     """Share of decisions trained without delay."""
     latency_jitter_s: float = 0.02
     """Extra arrival delay of each stream, cameras included, in a training window: uniform from 0 to this, seconds."""
-    past_action_drop: float = 0.3
+    past_action_drop: float = 0.5
     """Share of training windows without past-action tokens, against copying."""
+    prefix: PrefixConfig = field(default_factory=PrefixConfig)
+    """How training disturbs what a decision is told of committed commands."""
     cameras: tuple[str, ...] = ()
     """Image streams to encode, for example `camera/front`; none by default."""
     patch: int = 16

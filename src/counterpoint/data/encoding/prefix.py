@@ -37,12 +37,12 @@ class PrefixConfig:
     """Share with the commands recorded up to `late_s` earlier."""
     late_s: float = 0.3
     """Longest lateness, seconds."""
-    still: float = 0.5
+    still: float = 0.8
     """Share whose arm commands are shrunk towards the command in force at the decision: half of them fully, half by
     a uniform factor."""
-    swapped: float = 0.3
+    swapped: float = 0.4
     """Share whose gripper commands are held at the decision's or taken from another decision of the window."""
-    offset: float = 0.3
+    offset: float = 0.5
     """Share whose arm commands are shifted by a constant."""
     offset_sd: float = 0.3
     """Standard deviation of the shift, normalised units."""
@@ -78,8 +78,8 @@ def disturbed(config: PrefixConfig, prefix: Float, start: Float, relative: Bool,
     branches = len(prefix)
     still = rng.random(branches) < config.still
     keep = np.where(rng.random(branches) < 0.5, 0.0, rng.random(branches))
-    factor = np.where(still, keep, 1.0).astype(np.float32)[:, None, None]
-    arm = start + factor * (prefix - start)
+    shrink = np.where(still, 1 - keep, 0.0).astype(np.float32)[:, None, None]
+    arm = prefix + shrink * (start - prefix)
     shifted = (rng.random(branches) < config.offset)[:, None, None]
     shift = rng.standard_normal((branches, 1, prefix.shape[2]), dtype=np.float32) * np.float32(config.offset_sd)
     arm = arm + shifted * shift
