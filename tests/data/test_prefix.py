@@ -17,7 +17,7 @@ from counterpoint.data.episodes.synthetic import synthetic_source
 
 NONE = PrefixConfig(late=0, still=0, swapped=0, offset=0, hidden=0)
 SOURCE = synthetic_source(4, 6, seed=3, duration_s=6.0)
-ROBOT = SOURCE.embodiment(SOURCE.episodes[0].embodiment)
+ROBOT = SOURCE.episodes[0].embodiment
 STREAMS = SOURCE.low(SOURCE.episodes[0].episode_id)
 PROCESSOR = Processor.fit([SOURCE])
 RELATIVE = np.array([True, True, False])
