@@ -87,6 +87,19 @@ def test_without_delay_the_last_command_is_not_given_again(policy: ModelPolicy, 
     np.testing.assert_allclose(policy.act(observe(sources[0], delay_s=0.1)).values[0], last, atol=1e-5)
 
 
+def test_a_delay_beyond_training_is_said_once(
+    checkpoint: Checkpoint, sources: Sources, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = ModelPolicy(checkpoint)
+    policy.act(observe(sources[0], delay_s=policy.processor.config.max_delay_s))
+    assert not caplog.records
+    for _ in range(2):
+        policy.act(observe(sources[0], delay_s=0.4))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "400 ms" in caplog.text
+    assert "250 ms" in caplog.text
+
+
 def test_cold_sampling_does_not_depend_on_the_seed(checkpoint: Checkpoint, sources: Sources) -> None:
     policy = ModelPolicy(checkpoint, temperature=0.0)
     policy.reset(1)

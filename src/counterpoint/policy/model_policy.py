@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from counterpoint.data.encoding.pack import pack
 from counterpoint.data.encoding.processor import Processor
 from counterpoint.model.tensors import to_tensors
 from counterpoint.policy.checkpoint import Checkpoint, load_checkpoint
+
+log = logging.getLogger(__name__)
 
 
 class ModelPolicy:
@@ -58,6 +61,7 @@ class ModelPolicy:
         self._device = torch.device(device)
         self._model = self.checkpoint.build_model().to(self._device)
         self._seed, self._answers = 0, 0
+        self._warned_of_delay = False
 
     @property
     def processor(self) -> Processor:
@@ -93,6 +97,7 @@ class ModelPolicy:
             return []
         for observation in observations:
             self._check_cameras(observation)
+            self._check_delay(observation)
         windows = [self.processor.encode_observation(observation) for observation in observations]
         batch = pack(windows)
         chunks: list[ActionChunk | None] = [None] * len(windows)
@@ -115,6 +120,19 @@ class ModelPolicy:
         unknown = [name for name in given if name not in wanted]
         if unknown and any(name not in given for name in wanted):
             raise unknown_name("camera", unknown[0], wanted, hint="(cameras that this policy was trained with)")
+
+    def _check_delay(self, observation: Observation) -> None:
+        """Warn once where the delay is longer than any that the model was trained for."""
+        delay_s, trained_s = (observation.ready_ns - observation.now_ns) / 1e9, self.processor.config.max_delay_s
+        if delay_s > trained_s and not self._warned_of_delay:
+            self._warned_of_delay = True
+            log.warning(
+                "policy: the delay of %.0f ms is longer than the %.0f ms it was trained for, so expect lower success; "
+                "train with --window.max_delay_s %.2g, or answer faster",
+                1e3 * delay_s,
+                1e3 * trained_s,
+                1.25 * delay_s,
+            )
 
     def __repr__(self) -> str:
         """Return a line: robots, cameras, horizon."""
