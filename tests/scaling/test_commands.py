@@ -138,9 +138,9 @@ def test_errors_that_never_change_show_no_law(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("condition", ["hours / 0 > 1", "hours > 1 / 0", "hours % 0 == 1"])
-def test_divisions_by_nothing_warn_of_nothing(tmp_path: Path, condition: str) -> None:
-    assert read_runs(write_amounts(tmp_path / "runs.csv")).where(condition).sum() in (0, 16)
+@pytest.mark.parametrize(("condition", "rows"), [("hours / 0 > 1", 16), ("hours > 1 / 0", 0), ("hours % 0 == 1", 0)])
+def test_divisions_by_zero_give_infinity_or_nothing_and_no_warning(tmp_path: Path, condition: str, rows: int) -> None:
+    assert read_runs(write_amounts(tmp_path / "runs.csv")).where(condition).sum() == rows
 
 
 def test_one_of_two_runs_outside_its_interval_is_chance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,10 +134,10 @@ def _rivals(data: Row) -> Section:
         if not part(each, "holdout")
     ]
     header = ("law", "parameters", "held-out error", "bias", "inside 95%", "why not")
-    told = len(header) - all(not row[-1] for row in body)  # no empty column
+    columns = len(header) - all(not row[-1] for row in body)  # no empty column
     table = Table(
-        header=header[:told],
-        body=tuple(row[:told] for row in body),
+        header=header[:columns],
+        body=tuple(row[:columns] for row in body),
         note="Every law that the columns allow, fitted without the same largest runs and scored on them. A close fit "
         "of the runs themselves says little; a simpler law that predicts as well is the better one.",
     )

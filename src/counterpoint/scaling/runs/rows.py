@@ -22,7 +22,7 @@ RUN, STEP, PROVENANCE = "run", "step", "provenance"
 ROLES = ("size", "data", "loss", "unique", "seed")
 """Columns that laws need; `--map` says which logged name is which."""
 _MAX_DEPTH = 8
-_TOLD = {
+_ENDINGS = {
     "size": ("params", "parameters", "num_parameters", "num_params", "n_params", "model_size"),
     "data": ("data", "hours", "episodes", "frames", "tokens"),
 }
@@ -85,8 +85,8 @@ def rows_of(run: LoggedRun, loss: str | None, *, every: bool) -> list[Row]:
     series = {name: sorted(values.items()) for name, values in run.series.items() if values}
     if not every:
         last: Row = {name: points[-1][1] for name, points in series.items()}
-        told = series.get(loss or "") or max(series.values(), key=lambda points: points[-1][0], default=[])
-        step: Row = {STEP: told[-1][0]} if told else {}
+        logged = series.get(loss or "") or max(series.values(), key=lambda points: points[-1][0], default=[])
+        step: Row = {STEP: logged[-1][0]} if logged else {}
         return [{**_without(run.settings, {*last, *own}), **last, **step, **own}]
     rows: list[Row] = []
     steps = {name: [at for at, _ in points] for name, points in series.items()}
@@ -122,8 +122,8 @@ def role_column(role: str, asked: Mapping[str, str], known: Iterable[str], where
     found = next((by_lower[each] for each in NAMES[role] if each in by_lower), None)
     if found is None:
         # A metric in a folder of its tool, such as val/loss or config.n_params, if there is only one that ends so.
-        told = _TOLD.get(role, NAMES[role][:4])
-        ends = [name for name in names if name.replace(".", "/").lower().rpartition("/")[2] in told]
+        endings = _ENDINGS.get(role, NAMES[role][:4])
+        ends = [name for name in names if name.replace(".", "/").lower().rpartition("/")[2] in endings]
         found = ends[0] if len(ends) == 1 else None
     return found
 

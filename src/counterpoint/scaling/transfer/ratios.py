@@ -127,8 +127,8 @@ def ratios(
         warnings.append("With two task sets or fewer, intervals over task sets mean little")
     if scratch is not None:
         warnings += [f"law from scratch: {words}" for words in scratch.warnings]
-    told = "the mean of all sets" if base is None else base or NONE
-    return Ratios(reference=told, error=error, sets=tuple(compared), warnings=tuple(warnings))
+    compared_with = "the mean of all sets" if base is None else base or NONE
+    return Ratios(reference=compared_with, error=error, sets=tuple(compared), warnings=tuple(warnings))
 
 
 def _one_set(path: Path, cells: Cells, error: str, name: str, base: str | None, scratch: FitRecord | None) -> SetRatio:
