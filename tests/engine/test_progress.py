@@ -59,3 +59,13 @@ def test_quick_work_that_need_not_stay_says_nothing(capsys: Capture) -> None:
     with Progress("silent", total=2, unit="draw", shown=False):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_the_last_line_is_not_written_twice(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Progress("rollout", total=3, unit="group") as progress:
+        now[0] = 6.0
+        progress.update(3)
+        now[0] = 7.0
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -52,6 +52,7 @@ class Progress:
         self._label, self._unit, self._shown, self._leave = label, unit, shown, leave
         self._first, self._started_s = done, time.monotonic()
         self._line_s = self._started_s
+        self._written: tuple[float, float | None, str] | None = None
         self._bar = self._open_bar() if shown and sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
@@ -115,6 +116,9 @@ class Progress:
         return f"{self._label}: {', '.join(filter(None, parts))}{'; ' if self.status else ''}{self.status}"
 
     def _write(self) -> None:
+        if self._written == (self.done, self.total, self.status):
+            return  # the last line already says so
+        self._written = self.done, self.total, self.status
         self._line_s = time.monotonic()
         write_line(self.line(self._line_s - self._started_s))
 
