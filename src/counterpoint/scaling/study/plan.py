@@ -312,7 +312,7 @@ def _warnings(study: Study, power: Power, passes: float, config: PlanConfig, sec
     if power.law == "power":
         words.append("Only three runs remain beside the held-out ones, too few to show a floor.")
     if len(study.sizes) < FEW_SIZES:
-        words.append(f"{len(study.sizes)} sizes: claiming a threshold of ossification needs at least 6.")
+        words.append(f"A threshold of ossification needs at least 6 sizes; the study has {len(study.sizes)}.")
     for name, share in power.excludes_zero.items():
         if share < LIKELY:
             words.append(
