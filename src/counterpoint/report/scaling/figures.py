@@ -15,8 +15,6 @@ from counterpoint.report.scaling.log_axis import around, plain_log
 from counterpoint.report.scaling.words import data_axis, data_name, largest, loss_name, short
 from counterpoint.report.style import FAINT, INK, PALETTE, Picture, canvas, to_svg
 
-GREY = "#c5ccd3"
-
 
 def size_colours(sizes: list[float]) -> dict[float, str]:
     """Return a colour for each size, dark for small to bright for large."""
