@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from encoded_windows import encode_window
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from counterpoint.core.embodiment import Embodiment, StreamSpec
+from counterpoint.core.embodiment import StreamSpec
 from counterpoint.core.errors import EmbodimentError, StreamError, UnknownNameError
 from counterpoint.core.seeding import generator
 from counterpoint.core.stream import Stream
@@ -29,17 +29,6 @@ STREAMS = EPISODES[0].streams
 WORD_LIFT = [718, 3593, 889, 3093]
 """Buckets of the word, then its letter triples: CRC-32 modulo 4096, as any other program would compute."""
 Visible = list[tuple[bytes, float, float, bytes]]
-
-
-def encode_window(
-    processor: Processor,
-    robot: Embodiment,
-    streams: dict[str, Stream],
-    times: NDArray[np.int64],
-    delay: NDArray[np.float32],
-    rng: np.random.Generator | None = None,
-) -> EncodedWindow:
-    return processor.encode(processor.prepare(robot, streams), times, delay, rng=rng)
 
 
 def decisions(seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -8,18 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from encoded_windows import encode_window
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from counterpoint.core.embodiment import Channel, Embodiment, StreamSpec
 from counterpoint.core.episode import Episode
 from counterpoint.core.errors import CheckpointError, PolicyError, UnknownNameError
 from counterpoint.core.policy import ActionChunk, Observation
 from counterpoint.core.seeding import generator
-from counterpoint.core.stream import Stream, vector_stream
+from counterpoint.core.stream import vector_stream
 from counterpoint.data.encoding.acting import acting_track, base_at, denormalise, knots, normalise
-from counterpoint.data.encoding.pack import EncodedWindow, pack
+from counterpoint.data.encoding.pack import pack
 from counterpoint.data.encoding.processor import Processor
 from counterpoint.data.episodes.selection import Selection
 from counterpoint.data.episodes.source import MemorySource
@@ -29,17 +29,6 @@ ALL = Selection(split="all")
 ROBOT = synthetic_embodiment(7)
 EPISODES = [synthetic_episode(ROBOT, i, seed=1) for i in range(6)]
 PROCESSOR = Processor.fit([MemorySource(EPISODES)], selection=ALL)
-
-
-def encode_window(
-    processor: Processor,
-    robot: Embodiment,
-    streams: dict[str, Stream],
-    times: NDArray[np.int64],
-    delay: NDArray[np.float32],
-    rng: np.random.Generator | None = None,
-) -> EncodedWindow:
-    return processor.encode(processor.prepare(robot, streams), times, delay, rng=rng)
 
 
 def observation(episode: Episode, now_ns: int, delay_s: float, committed: ActionChunk | None = None) -> Observation:
